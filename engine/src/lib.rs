@@ -1,10 +1,14 @@
 //! The pure half of Quorate: from manifest to plan to effects.
+pub mod catalog;
 pub mod diagnostic;
+pub mod graph;
 pub mod journal;
 pub mod manifest;
+pub mod observed;
 pub mod plan;
 pub mod random;
 pub mod resource;
 pub mod seam;
 pub mod time;
+pub mod topology;
 pub mod units;

@@ -244,6 +244,10 @@ pub struct ClusterView {
     pub members: Vec<MemberView>,
     /// Nodes, by machine.
     pub nodes: Vec<NodeView>,
+    /// Pods that fit nowhere.
+    pub pending_pods: u32,
+    /// Fingerprint of the replicated storage that is installed, if any is.
+    pub storage: Option<u64>,
 }
 
 /// A member of etcd.
