@@ -131,3 +131,67 @@ impl Sample {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> impl Iterator<Item = String> {
+        line.split_whitespace().map(str::to_owned)
+    }
+
+    #[test]
+    fn the_command_line_is_two_numbers() {
+        let expected = Request {
+            nodes: 5,
+            wall: Duration::from_millis(2_500),
+        };
+        assert_eq!(request(words("5 2.5")), Ok(expected));
+        for wrong in ["", "5", "five 2", "5 -1", "5 2 3", "1 2", "5 inf"] {
+            assert!(request(words(wrong)).is_err(), "{wrong:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_measurement_counts_only_what_it_saw() {
+        let request = Request {
+            nodes: 3,
+            wall: Duration::from_millis(5),
+        };
+        // A world that has run for one round already, and takes time.
+        let mut passed = PERIOD;
+        let sample = measure(request, PERIOD, |slice| {
+            passed += slice;
+            std::thread::sleep(Duration::from_micros(200));
+            let rounds = (passed.as_nanos() / PERIOD.as_nanos()) as u64;
+            Traffic {
+                heartbeats: 2 * rounds,
+                acks: 2 * rounds,
+            }
+        });
+        assert_eq!(sample.simulated, passed - PERIOD);
+        assert!(sample.wall >= request.wall);
+        let rounds = (sample.simulated.as_nanos() / PERIOD.as_nanos()) as u64;
+        assert_eq!(sample.traffic.heartbeats, 2 * rounds);
+        assert_eq!(sample.verify(), Ok(()));
+    }
+
+    #[test]
+    fn a_world_that_did_not_work_is_found_out() {
+        let verdict = |simulated_ms, heartbeats, acks| {
+            let sample = Sample {
+                nodes: 5,
+                simulated: Duration::from_millis(simulated_ms),
+                wall: Duration::from_secs(1),
+                traffic: Traffic { heartbeats, acks },
+            };
+            sample.verify().is_ok()
+        };
+        assert!(verdict(1_000, 40, 40));
+        assert!(verdict(1_000, 40, 36));
+        assert!(!verdict(1_000, 40, 35));
+        assert!(!verdict(1_000, 49, 40));
+        assert!(verdict(8, 4, 4));
+        assert!(!verdict(8, 4, 0));
+    }
+}

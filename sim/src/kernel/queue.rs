@@ -21,7 +21,7 @@ const DIGITS: usize = 1 << DIGIT_BITS;
 /// Enough digits for 64 bits.
 const LEVELS: usize = 64_usize.div_ceil(DIGIT_BITS as usize);
 /// A bucket with more events than this is spread over lower levels instead of searched.
-const CROWD: u32 = 8;
+const CROWD: u32 = 4;
 /// No slot: the end of a list.
 const NONE: u32 = u32::MAX;
 

@@ -32,28 +32,48 @@ fn address(node: usize, port: u16) -> SocketAddr {
 }
 
 async fn follower(node: usize, counters: Arc<Counters>) {
-    let endpoint = Endpoint::bind(address(node, PORT)).await.expect("the port is free");
+    let endpoint = Endpoint::bind(address(node, PORT))
+        .await
+        .expect("the port is free");
     let mut round = [0; 8];
     loop {
-        let (_, leader) = endpoint.recv_from(0, &mut round).await.expect("the network is up");
+        let (_, leader) = endpoint
+            .recv_from(0, &mut round)
+            .await
+            .expect("the network is up");
         counters.heartbeats.fetch_add(1, Relaxed);
-        endpoint.send_to(leader, 0, &round).await.expect("the network is up");
+        endpoint
+            .send_to(leader, 0, &round)
+            .await
+            .expect("the network is up");
     }
 }
 
 async fn lead(node: usize, counters: Arc<Counters>) {
     let port = PORT + node as u16;
-    let endpoint = Endpoint::bind(address(0, port)).await.expect("the port is free");
+    let endpoint = Endpoint::bind(address(0, port))
+        .await
+        .expect("the port is free");
     let mut beat = interval(PERIOD);
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     beat.tick().await; // an interval's first tick is at once
     for round in 0u64.. {
         beat.tick().await;
         let to = address(node, PORT);
-        endpoint.send_to(to, 0, &round.to_le_bytes()).await.expect("the network is up");
+        endpoint
+            .send_to(to, 0, &round.to_le_bytes())
+            .await
+            .expect("the network is up");
         let mut echo = [0; 8];
-        endpoint.recv_from(0, &mut echo).await.expect("the network is up");
-        assert_eq!(u64::from_le_bytes(echo), round, "an acknowledgement of another round");
+        endpoint
+            .recv_from(0, &mut echo)
+            .await
+            .expect("the network is up");
+        assert_eq!(
+            u64::from_le_bytes(echo),
+            round,
+            "an acknowledgement of another round"
+        );
         counters.acks.fetch_add(1, Relaxed);
     }
 }
