@@ -469,7 +469,8 @@ mod tests {
         let mut queue = Queue::default();
         queue.after(Span::from_secs(10), ());
         assert!(queue.pop_until(Time::ZERO + Span::from_secs(3)).is_none());
-        assert_eq!(queue.now(), Time::ZERO + Span::from_secs(3));
+        assert!(queue.pop_until(Time::ZERO + Span::from_secs(1)).is_none());
+        assert_eq!(queue.now(), Time::ZERO + Span::from_secs(3), "turned back");
     }
 
     #[test]
