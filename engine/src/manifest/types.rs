@@ -1,0 +1,681 @@
+//! The types of a `Cluster` manifest: the one source of its decoding and of its JSON Schema.
+//!
+//! Field docs are what an editor shows. References between parts are by name.
+
+use crate::units::{Bytes, Cpu, Duration, Percent, Rate};
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// A Quorate manifest: one Kubernetes cluster across several providers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// Always `quorate.dev/v1`.
+    pub api_version: ApiVersion,
+    /// Always `Cluster`.
+    pub kind: Kind,
+    /// What the cluster is called.
+    pub metadata: Metadata,
+    /// What it consists of.
+    pub spec: Cluster,
+}
+
+/// The version of the manifest format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The only version so far.
+    #[serde(rename = "quorate.dev/v1")]
+    V1,
+}
+
+/// The kind of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// A cluster.
+    Cluster,
+}
+
+/// What the cluster is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// A DNS label of at most 28 characters: it begins the name of every machine.
+    pub name: String,
+}
+
+/// The cluster itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cluster {
+    /// Kubernetes, its network plugin and its etcd.
+    pub kubernetes: Kubernetes,
+    /// Where machines and DNS records come from.
+    pub providers: Vec<Provider>,
+    /// Groups of equal nodes.
+    pub node_pools: Vec<NodePool>,
+    /// The WireGuard network that joins all nodes.
+    #[serde(default)]
+    pub mesh: Mesh,
+    /// Entry points in front of the API servers and of the workers.
+    #[serde(default)]
+    pub load_balancers: Vec<LoadBalancer>,
+    /// Names under which the load balancers are found.
+    #[serde(default)]
+    pub dns: Vec<Dns>,
+    /// Replicated storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+    /// What will run here, for simulation and planning.
+    #[serde(default)]
+    pub workloads: Vec<Workload>,
+    /// What the cluster must survive, and how well.
+    #[serde(default)]
+    pub resilience: Resilience,
+}
+
+/// Kubernetes, its network plugin and its etcd.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Kubernetes {
+    /// `1.35.2`, with or without a leading `v`.
+    pub version: String,
+    /// The network plugin.
+    #[serde(default)]
+    pub cni: Cni,
+    /// Addresses of pods.
+    #[serde(default = "default_pod_cidr")]
+    #[schemars(with = "String")]
+    pub pod_cidr: Ipv4Net,
+    /// Addresses of services.
+    #[serde(default = "default_service_cidr")]
+    #[schemars(with = "String")]
+    pub service_cidr: Ipv4Net,
+    /// etcd: version and timing. By default the version that kubeadm brings, and etcd's own timing.
+    #[serde(default)]
+    pub etcd: EtcdSettings,
+}
+
+fn default_pod_cidr() -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16)
+}
+
+fn default_service_cidr() -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12)
+}
+
+/// The network plugin and its MTU.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Cni {
+    /// Which plugin.
+    pub name: CniName,
+    /// `auto` solves it from the mesh.
+    pub mtu: Mtu,
+}
+
+/// Network plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CniName {
+    /// Cilium.
+    #[default]
+    Cilium,
+    /// Calico.
+    Calico,
+    /// Flannel.
+    Flannel,
+}
+
+/// A maximum transmission unit: solved, or fixed in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mtu {
+    /// From the smallest underlay and the overheads above it.
+    #[default]
+    Auto,
+    /// Fixed, in bytes.
+    #[serde(untagged)]
+    Fixed(u16),
+}
+
+/// etcd's version and timing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct EtcdSettings {
+    /// `3.5.21`; by default what kubeadm of this Kubernetes version brings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Heartbeat interval; etcd's default is 100 ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Duration>,
+    /// Election time-out; etcd's default is 1 s, its maximum 50 s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub election: Option<Duration>,
+}
+
+/// A provider instance: an account at a cloud, a libvirt host, a set of machines, a DNS service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Provider {
+    /// How the rest of the manifest refers to it; a DNS label of at most 15 characters.
+    pub name: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: ProviderKind,
+    /// Where its credentials are to be found; they are never written here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// Addresses of the private networks made there; one /24 is taken per region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub network_cidr: Option<Ipv4Net>,
+    /// API or connection address, where it is not the vendor's own (`qemu:///system`, a private cloud).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Nodes here have a private address behind 1:1 NAT instead of a public one on the interface.
+    #[serde(default)]
+    pub nat: bool,
+    /// Shared causes: groups (an account, a backbone, a building) that fail together.
+    #[serde(default)]
+    pub failure_groups: Vec<String>,
+}
+
+/// What a provider is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// Hetzner Cloud.
+    Hetzner,
+    /// Amazon Web Services.
+    Aws,
+    /// Google Cloud.
+    Gcp,
+    /// Microsoft Azure.
+    Azure,
+    /// DigitalOcean.
+    Digitalocean,
+    /// An OpenStack cloud.
+    Openstack,
+    /// A libvirt host.
+    Libvirt,
+    /// Machines that exist already, reached by ssh.
+    Static,
+    /// Oracle Cloud Infrastructure.
+    Oci,
+    /// Exoscale.
+    Exoscale,
+    /// OVHcloud.
+    Ovh,
+    /// CloudRift.
+    Cloudrift,
+    /// Verda.
+    Verda,
+    /// Cloudflare: DNS only.
+    Cloudflare,
+    /// A name server that takes RFC 2136 updates: DNS only.
+    Rfc2136,
+    /// Quorate's own authoritative name servers: DNS only.
+    Builtin,
+}
+
+impl ProviderKind {
+    /// Whether machines can be had there.
+    #[must_use]
+    pub fn has_machines(self) -> bool {
+        !matches!(self, Self::Cloudflare | Self::Rfc2136 | Self::Builtin)
+    }
+
+    /// Whether records can be kept there.
+    #[must_use]
+    pub fn has_dns(self) -> bool {
+        match self {
+            Self::Hetzner | Self::Aws | Self::Gcp | Self::Azure | Self::Digitalocean => true,
+            Self::Oci | Self::Exoscale | Self::Ovh | Self::Openstack => true,
+            Self::Cloudflare | Self::Rfc2136 | Self::Builtin => true,
+            Self::Libvirt | Self::Static | Self::Cloudrift | Self::Verda => false,
+        }
+    }
+}
+
+/// Where credentials are to be found. Exactly one of the fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Credentials {
+    /// The name of an environment variable.
+    Env(String),
+    /// The path of a file.
+    File(String),
+    /// A Kubernetes Secret, as `namespace/name`.
+    Secret(String),
+}
+
+/// A group of equal nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodePool {
+    /// A DNS label of at most 20 characters.
+    pub name: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's region; required except for static hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The zone in the region; by default nodes are spread over its zones in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The provider's machine type; required except for static hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<String>,
+    /// The provider's image; required except for static hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// How many nodes; or `autoscale`; or `hosts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// Between how many nodes the pool may grow and shrink.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<Autoscale>,
+    /// Machines that exist already (providers of type `static`).
+    #[serde(default)]
+    pub hosts: Vec<StaticHost>,
+    /// What the nodes do.
+    pub roles: Vec<Role>,
+    /// Kubernetes labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Kubernetes annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Kubernetes taints.
+    #[serde(default)]
+    pub taints: Vec<Taint>,
+    /// Machines that the provider may take back at any time.
+    #[serde(default)]
+    pub spot: bool,
+    /// Additional disks.
+    #[serde(default)]
+    pub disks: Vec<Disk>,
+    /// What a node can hold, where the machine type is not known to Quorate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Resources>,
+}
+
+/// Bounds of a pool that grows with demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Autoscale {
+    /// At least so many nodes; also the size at the start.
+    pub min: u32,
+    /// At most so many nodes.
+    pub max: u32,
+}
+
+/// A machine that exists already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StaticHost {
+    /// Where ssh reaches it: an IPv4 address or a name.
+    pub address: String,
+    /// Who logs in.
+    #[serde(default = "default_ssh_user")]
+    pub ssh_user: String,
+    /// Where sshd listens.
+    #[serde(default = "default_ssh_port")]
+    pub ssh_port: u16,
+    /// It can dial out, but nobody can dial in.
+    #[serde(default)]
+    pub behind_nat: bool,
+}
+
+fn default_ssh_user() -> String {
+    "root".to_owned()
+}
+
+fn default_ssh_port() -> u16 {
+    22
+}
+
+/// What a node does.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// API server, controllers, scheduler and an etcd member.
+    ControlPlane,
+    /// Runs workloads.
+    Worker,
+    /// Entry point.
+    LoadBalancer,
+}
+
+/// A Kubernetes taint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    #[serde(default)]
+    pub value: String,
+    /// What it does to pods without a toleration.
+    pub effect: TaintEffect,
+}
+
+/// What a taint does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TaintEffect {
+    /// Nothing new is put there.
+    NoSchedule,
+    /// Only if there is no other place.
+    PreferNoSchedule,
+    /// What is there must go.
+    NoExecute,
+}
+
+/// An additional disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Disk {
+    /// Its size.
+    pub size: Bytes,
+}
+
+/// CPU and memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resources {
+    /// Cores.
+    pub cpu: Cpu,
+    /// Memory.
+    pub memory: Bytes,
+}
+
+/// The WireGuard network that joins all nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Mesh {
+    /// Addresses of nodes; an address is given once and kept for the node's life.
+    #[schemars(with = "String")]
+    pub cidr: Ipv4Net,
+    /// UDP port.
+    pub port: u16,
+    /// `auto` solves it from the underlay.
+    pub mtu: Mtu,
+    /// Between keepalives to peers behind NAT.
+    pub keepalive: Duration,
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self {
+            cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 88, 0, 0), 16),
+            port: 51_820,
+            mtu: Mtu::Auto,
+            keepalive: Duration(crate::time::Span::from_secs(25)),
+        }
+    }
+}
+
+/// An entry point on the nodes of one or several pools.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadBalancer {
+    /// A DNS label.
+    pub name: String,
+    /// Pools with the role `load-balancer`, in as many providers as are to carry it.
+    pub pools: Vec<String>,
+    /// What it forwards.
+    pub roles: Vec<LbRole>,
+    /// How it watches its backends.
+    #[serde(default)]
+    pub health_check: BackendCheck,
+}
+
+/// One forwarded port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LbRole {
+    /// Unique in the load balancer.
+    pub name: String,
+    /// In front of the API servers, or of workloads.
+    pub kind: LbKind,
+    /// Where clients connect.
+    pub port: u16,
+    /// Where backends listen; by default the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_port: Option<u16>,
+    /// Transport.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Pools whose nodes are the backends; by default all with the fitting role.
+    #[serde(default)]
+    pub target_pools: Vec<String>,
+    /// Tell backends the client's address by the PROXY protocol.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// One client, one backend.
+    #[serde(default)]
+    pub sticky_sessions: bool,
+}
+
+/// What a load balancer stands in front of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LbKind {
+    /// The Kubernetes API servers.
+    Api,
+    /// Workloads.
+    Ingress,
+}
+
+/// Transport protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// How a load balancer watches its backends (HAProxy's words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BackendCheck {
+    /// Between checks.
+    pub interval: Duration,
+    /// How long a check may take.
+    pub timeout: Duration,
+    /// Failures until a backend is down.
+    pub fall: u8,
+    /// Successes until it is up again.
+    pub rise: u8,
+    /// How long a connection to a backend may take.
+    pub connect_timeout: Duration,
+}
+
+impl Default for BackendCheck {
+    fn default() -> Self {
+        let ms = |n| Duration(crate::time::Span::from_ms(n));
+        Self {
+            interval: ms(500),
+            timeout: ms(500),
+            fall: 2,
+            rise: 2,
+            connect_timeout: ms(300),
+        }
+    }
+}
+
+/// A name that resolves to the addresses of a load balancer, in changing order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dns {
+    /// The provider that keeps the zone.
+    pub provider: String,
+    /// The zone, `example.com`.
+    pub zone: String,
+    /// The name in the zone.
+    pub hostname: String,
+    /// The load balancer it leads to.
+    pub load_balancer: String,
+    /// Further names in the zone for the same addresses.
+    #[serde(default)]
+    pub alternative_names: Vec<String>,
+    /// How long resolvers may keep an answer.
+    #[serde(default = "default_ttl")]
+    pub ttl: Duration,
+    /// Takes dead addresses out of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<DnsCheck>,
+}
+
+fn default_ttl() -> Duration {
+    Duration(crate::time::Span::from_secs(60))
+}
+
+/// How DNS watches the addresses it gives out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DnsCheck {
+    /// Between checks.
+    pub interval: Duration,
+    /// Failures in a row until an address leaves the answer, and successes until it returns.
+    pub threshold: u8,
+    /// How long a check may take.
+    pub timeout: Duration,
+}
+
+impl Default for DnsCheck {
+    fn default() -> Self {
+        let secs = |n| Duration(crate::time::Span::from_secs(n));
+        Self {
+            interval: secs(10),
+            threshold: 3,
+            timeout: secs(2),
+        }
+    }
+}
+
+/// Replicated storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Storage {
+    /// Which system.
+    pub engine: StorageEngine,
+    /// Copies of each volume.
+    #[serde(default = "default_replicas")]
+    pub replicas: u32,
+    /// Copies are kept apart by this domain.
+    #[serde(default)]
+    pub spread: Domain,
+}
+
+fn default_replicas() -> u32 {
+    3
+}
+
+/// Storage systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorageEngine {
+    /// Longhorn.
+    Longhorn,
+    /// Ceph by Rook.
+    RookCeph,
+}
+
+/// A failure domain: a provider contains regions, a region zones, a zone nodes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Domain {
+    /// One machine.
+    Node,
+    /// One zone.
+    Zone,
+    /// One region.
+    Region,
+    /// One provider.
+    #[default]
+    Provider,
+}
+
+/// What will run here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Workload {
+    /// A DNS label.
+    pub name: String,
+    /// Pods.
+    #[serde(default = "one")]
+    pub replicas: u32,
+    /// What a pod asks for.
+    #[serde(default)]
+    pub requests: Resources,
+    /// Its data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataSet>,
+    /// Where it is best placed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefer: Option<Preference>,
+    /// What clients ask of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A data set on replicated storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataSet {
+    /// Its size.
+    pub size: Bytes,
+}
+
+/// Where a workload is best placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Preference {
+    /// The provider's name.
+    pub provider: String,
+}
+
+/// What clients ask of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Traffic {
+    /// Requests.
+    pub rate: Rate,
+    /// The load balancer's ingress role it comes through, as `balancer/role`.
+    pub through: String,
+}
+
+/// What the cluster must survive, and how well.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Resilience {
+    /// The largest failure domain of which any one may be lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub survive: Option<Domain>,
+    /// Recovery time objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rto: Option<Duration>,
+    /// Recovery point objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Duration>,
+    /// Share of time, or of requests, that must succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability: Option<Percent>,
+}
