@@ -3,6 +3,7 @@ pub mod diagnostic;
 pub mod journal;
 pub mod manifest;
 pub mod plan;
+pub mod quorum;
 pub mod random;
 pub mod resource;
 pub mod seam;
