@@ -6,6 +6,7 @@ pub mod journal;
 pub mod manifest;
 pub mod observed;
 pub mod plan;
+pub mod quorum;
 pub mod random;
 pub mod resource;
 pub mod seam;
