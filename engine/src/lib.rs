@@ -1,4 +1,5 @@
 //! The pure half of Quorate: from manifest to plan to effects.
+pub mod catalog;
 pub mod diagnostic;
 pub mod manifest;
 pub mod random;
