@@ -35,8 +35,8 @@ pub enum RttSource {
 /// millisecond in one data centre, and the measured rows lie between 0.1 and 0.4 ms.
 pub const WITHIN_ZONE: Rtt = estimated(Span::from_us(500), Span::from_us(100));
 
-/// Two machines in different zones of one region. Providers promise below 2 ms and measure about
-/// half of it.
+/// Two machines in different zones of one region: towns apart, so more than inside a zone, and in
+/// the low milliseconds that the large providers design for.
 pub const BETWEEN_ZONES: Rtt = estimated(Span::from_ms(1), Span::from_us(100));
 
 /// Between two places of which one is unknown (a rack, a private cloud): the middle of the 10 to
