@@ -1,6 +1,8 @@
 //! The pure half of Quorate: from manifest to plan to effects.
+
 pub mod catalog;
 pub mod diagnostic;
+pub mod document;
 pub mod graph;
 pub mod journal;
 pub mod manifest;
@@ -13,3 +15,4 @@ pub mod seam;
 pub mod time;
 pub mod topology;
 pub mod units;
+pub mod yaml;

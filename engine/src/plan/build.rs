@@ -13,6 +13,7 @@ use super::draft::{Draft, Ref};
 use super::{MemberChange, Plan, Slack};
 use crate::graph::Desired;
 use crate::observed::{Observed, Sight};
+use crate::quorum;
 use crate::resource::{Resource, ResourceId};
 use crate::seam::{ClusterView, MemberView, Verb};
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub fn plan(desired: &Desired, seen: &Observed) -> Plan {
     build.departures();
     build.unused_networks();
     let members = seen.cluster().map_or(&[][..], |view| &view.members);
-    let before = (!members.is_empty()).then(|| slack_of(members));
+    let before = (!members.is_empty()).then(|| quorum::slack(members));
     let mut plan = build.draft.finish(before);
     foresee_slack(&mut plan, members);
     plan
@@ -140,16 +141,6 @@ impl<'a> Build<'a> {
         if let Some(maker) = self.draft.maker(id) {
             self.draft.after(later, maker);
         }
-    }
-}
-
-/// The slack of a membership.
-pub(crate) fn slack_of(members: &[MemberView]) -> Slack {
-    let voters = || members.iter().filter(|member| !member.learner);
-    let healthy = voters().filter(|member| member.healthy).count() as u32;
-    Slack {
-        voters: voters().count() as u32,
-        healthy,
     }
 }
 
