@@ -8,7 +8,7 @@ use crate::random::{hash_name, mix};
 use crate::resource::ResourceId;
 use crate::seam::{Fault, FaultClass, Key, Verb};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// One line of the journal.
@@ -100,6 +100,12 @@ pub struct Ledger {
     pub incarnations: BTreeMap<ResourceId, u32>,
     /// Mutating calls announced and not answered, or answered with an unknown outcome.
     pub in_flight: BTreeMap<ResourceId, Verb>,
+    /// Machines that were prepared since they were last made.
+    pub prepared: BTreeSet<ResourceId>,
+    /// The machine on which the founding of the cluster was begun last.
+    pub founder: Option<ResourceId>,
+    /// The founding surely succeeded.
+    pub founded: bool,
 }
 
 impl Ledger {
@@ -157,6 +163,9 @@ impl Ledger {
                     "a key is a function of the journal: {verb} {resource}"
                 );
                 self.in_flight.insert(resource.clone(), *verb);
+                if *verb == Verb::Init {
+                    self.founder = Some(resource.machine());
+                }
             }
             Entry::Finished {
                 run,
@@ -168,7 +177,7 @@ impl Ledger {
                 self.assert_in(*run);
                 self.assert_in_flight(resource, *verb);
                 match outcome {
-                    Ok(()) => self.succeed(resource),
+                    Ok(()) => self.succeed(resource, *verb),
                     Err(fault) if fault.class == FaultClass::Unknown => {}
                     Err(_) => {
                         self.in_flight.remove(resource);
@@ -177,7 +186,7 @@ impl Ledger {
             }
             Entry::Adopted { resource, verb } => {
                 self.assert_in_flight(resource, *verb);
-                self.succeed(resource);
+                self.succeed(resource, *verb);
             }
             Entry::RunEnded { run, .. } => {
                 self.assert_in(*run);
@@ -221,8 +230,22 @@ impl Ledger {
             .collect()
     }
 
-    fn succeed(&mut self, resource: &ResourceId) {
+    fn succeed(&mut self, resource: &ResourceId, verb: Verb) {
         self.in_flight.remove(resource);
+        let machine = resource.machine();
+        match verb {
+            Verb::Init => self.founded = true,
+            Verb::Create if *resource == machine => {
+                self.prepared.remove(&machine);
+            }
+            Verb::Create if *resource == machine.child("host") => {
+                self.prepared.insert(machine);
+            }
+            Verb::Delete if *resource == machine => {
+                self.prepared.remove(&machine);
+            }
+            _ => {}
+        }
         *self.incarnations.entry(resource.clone()).or_default() += 1;
     }
 

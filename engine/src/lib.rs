@@ -1,6 +1,7 @@
 //! The pure half of Quorate: from manifest to plan to effects.
 
 pub mod catalog;
+pub mod check;
 pub mod diagnostic;
 pub mod document;
 pub mod graph;
