@@ -8,6 +8,7 @@
 //! Deadlines are the driver's: an answer that would come at or after its call's deadline is not given.
 
 mod api;
+mod creation;
 mod host;
 mod limit;
 mod machine;
@@ -234,6 +235,8 @@ struct Open {
     buckets: Vec<Bucket>,
     /// Refused until then, for having exceeded a limit.
     shut_until: Time,
+    /// Machines that exist, whatever their state: what a quota counts.
+    machines: u32,
 }
 
 /// A request under way.
@@ -284,6 +287,7 @@ impl Cloud {
                 profile,
                 buckets: profile.limits.iter().copied().map(Bucket::new).collect(),
                 shut_until: Time::ZERO,
+                machines: 0,
             }
         };
         Self {

@@ -58,6 +58,7 @@ impl Cloud {
         let mut thing = Thing::new(account, wanted, external, ground.now());
         if let Spec::Machine { existing, .. } = &wanted.spec {
             let given = existing.as_ref().and_then(|at| at.parse().ok());
+            self.accounts[account].machines += 1;
             thing.address = Some(match given {
                 Some(address) => self.stock.reserve(address),
                 None => self.stock.allocate(account, &wanted.id),

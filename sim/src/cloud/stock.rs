@@ -217,14 +217,6 @@ impl Stock {
         self.by_key.get(&(account, key)).copied()
     }
 
-    /// Machines that count against a quota.
-    pub(super) fn machines(&self, account: usize) -> u32 {
-        let counts = |thing: &&Thing| {
-            thing.account == account && thing.kind == Kind::Machine && thing.exists()
-        };
-        self.things.iter().filter(counts).count() as u32
-    }
-
     /// Whether a network or a packet filter still has machines in it.
     pub(super) fn in_use(&self, holder: &Thing) -> bool {
         let holds = |thing: &&Thing| {
