@@ -1,5 +1,7 @@
-//! The simulated world.
+//! The simulated world: virtual time, models, scenarios and what they came to.
+
 pub mod cloud;
 pub mod kernel;
 pub mod outcome;
 pub mod scenario;
+pub mod traffic;
