@@ -1,2 +1,3 @@
 //! The simulated world.
 pub mod kernel;
+pub mod kube;
