@@ -16,6 +16,9 @@ mod schedule;
 mod settings;
 mod volume;
 
+#[cfg(test)]
+mod tests;
+
 pub use drain::DrainOutcome;
 pub use election::Component;
 pub use lifecycle::ZoneState;

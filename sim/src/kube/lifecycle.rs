@@ -230,7 +230,8 @@ impl Kube {
 
     fn change_state<G: Ground>(&mut self, g: &mut G, at: usize, state: ZoneState) {
         let before = std::mem::replace(&mut self.zones[at].state, state);
-        if before != state {
+        // A first look that finds nothing wrong is no news.
+        if before != state && (before, state) != (ZoneState::Initial, ZoneState::Normal) {
             let zone = at as u16;
             g.note(KubeNote::Zone { zone, state });
         }

@@ -150,7 +150,7 @@ impl Kube {
         self.workloads[usize::from(workload.0)].counts
     }
 
-    /// The same over time: an entry for each change.
+    /// The same over time: an entry for each instant at which it changed.
     #[must_use]
     pub fn series(&self, workload: WorkloadId) -> &[(Time, Counts)] {
         &self.workloads[usize::from(workload.0)].series
@@ -408,7 +408,9 @@ impl Kube {
         for (at, state) in self.workloads.iter_mut().enumerate() {
             if state.told != state.counts {
                 state.told = state.counts;
-                state.series.push((g.now(), state.counts));
+                let now = g.now();
+                state.series.pop_if(|(at, _)| *at == now);
+                state.series.push((now, state.counts));
                 g.note(KubeNote::Counts {
                     workload: WorkloadId(at as u16),
                     counts: state.counts,
