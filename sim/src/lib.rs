@@ -2,6 +2,8 @@
 
 pub mod cloud;
 pub mod kernel;
+pub mod kube;
+pub mod net;
 pub mod outcome;
 pub mod scenario;
 pub mod traffic;
