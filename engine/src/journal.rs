@@ -8,7 +8,7 @@ use crate::random::{hash_name, mix};
 use crate::resource::ResourceId;
 use crate::seam::{Fault, FaultClass, Key, Verb};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// One line of the journal.
@@ -100,6 +100,9 @@ pub struct Ledger {
     pub incarnations: BTreeMap<ResourceId, u32>,
     /// Mutating calls announced and not answered, or answered with an unknown outcome.
     pub in_flight: BTreeMap<ResourceId, Verb>,
+    /// What was surely made and not removed by us since. A view of the world that does not show it
+    /// may merely be late.
+    pub made: BTreeSet<ResourceId>,
 }
 
 impl Ledger {
@@ -168,7 +171,7 @@ impl Ledger {
                 self.assert_in(*run);
                 self.assert_in_flight(resource, *verb);
                 match outcome {
-                    Ok(()) => self.succeed(resource),
+                    Ok(()) => self.succeed(resource, *verb),
                     Err(fault) if fault.class == FaultClass::Unknown => {}
                     Err(_) => {
                         self.in_flight.remove(resource);
@@ -177,7 +180,7 @@ impl Ledger {
             }
             Entry::Adopted { resource, verb } => {
                 self.assert_in_flight(resource, *verb);
-                self.succeed(resource);
+                self.succeed(resource, *verb);
             }
             Entry::RunEnded { run, .. } => {
                 self.assert_in(*run);
@@ -221,7 +224,12 @@ impl Ledger {
             .collect()
     }
 
-    fn succeed(&mut self, resource: &ResourceId) {
+    fn succeed(&mut self, resource: &ResourceId, verb: Verb) {
+        if verb == Verb::Create {
+            self.made.insert(resource.clone());
+        } else if verb == Verb::Delete {
+            self.made.remove(resource);
+        }
         self.in_flight.remove(resource);
         *self.incarnations.entry(resource.clone()).or_default() += 1;
     }

@@ -1,5 +1,6 @@
 //! The pure half of Quorate: from manifest to plan to effects.
 pub mod diagnostic;
+pub mod exec;
 pub mod journal;
 pub mod manifest;
 pub mod plan;
