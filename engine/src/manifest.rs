@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of files: text comes in, a [`Cluster`] and diagnostics go out.
 
+mod judge;
 mod types;
 
+pub use judge::{CODES, judge};
 pub use types::*;

@@ -1,0 +1,247 @@
+//! etcd's version and timing against the round trips between its members.
+//!
+//! Distances come from the catalogue; a measured network would know better.
+
+use super::view::View;
+use crate::catalog;
+use crate::diagnostic::{Finding, Path};
+use crate::manifest::{Domain, ProviderKind, Role};
+use crate::time::Span;
+use crate::units::Duration;
+
+/// etcd's defaults (`embed/config.go`): a heartbeat each 100 ms, an election after 1 s.
+const HEARTBEAT: Span = Span::from_ms(100);
+const ELECTION: Span = Span::from_ms(1_000);
+/// etcd refuses longer elections.
+const ELECTION_MAX: Span = Span::from_secs(50);
+/// etcd refuses elections shorter than this many heartbeats.
+const HEARTBEATS_PER_ELECTION: u64 = 5;
+/// etcd's tuning guide: an election takes at least ten round trips.
+const RTTS_PER_ELECTION: u64 = 10;
+/// Beyond this, mounts of Longhorn volumes and API calls time out (OpenShift: peers below 50 ms).
+const RTT_ADVISED: Span = Span::from_ms(50);
+
+pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
+    let path = view.at("kubernetes").field("etcd");
+    version(view, &path, found);
+    timing(view, &path, found);
+}
+
+fn timing(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
+    let etcd = &view.spec.kubernetes.etcd;
+    let heartbeat = etcd.heartbeat.map_or(HEARTBEAT, |d| d.0);
+    let election = etcd.election.map_or(ELECTION, |d| d.0);
+    let whole = |span: Span| span.0 > 0 && span.0.is_multiple_of(1_000_000);
+    if !whole(heartbeat) || !whole(election) {
+        found.push(
+            Finding::error(
+                "etcd-timing-not-whole",
+                path,
+                "etcd counts whole milliseconds, from 1",
+            )
+            .fix("Write times like `100ms` and `1s`."),
+        );
+        return;
+    }
+    if election < heartbeat.times(HEARTBEATS_PER_ELECTION) {
+        let message =
+            format!("an election of {election} is less than five heartbeats of {heartbeat}");
+        found.push(
+            Finding::error("etcd-election-ratio", path, message)
+                .why("etcd refuses to start with it")
+                .fix(format!("Set election to {}.", text(heartbeat.times(10)))),
+        );
+    }
+    if election > ELECTION_MAX {
+        let message = format!("an election of {election} is more than etcd allows");
+        found.push(
+            Finding::error("etcd-election-too-long", &path.field("election"), message)
+                .why("etcd refuses to start beyond 50 s")
+                .fix("Set election to ten round trips between the most distant members."),
+        );
+    }
+    let Some((rtt, between)) = farthest(view) else {
+        return;
+    };
+    let advised = round_up(rtt.max(HEARTBEAT));
+    if heartbeat.times(2) < rtt {
+        let message = format!("heartbeats of {heartbeat} for a round trip of {rtt} {between}");
+        found.push(
+            Finding::warning("etcd-heartbeat-below-rtt", path, message)
+                .why("etcd advises 0.5 to 1.5 round trips: faster ones queue up and find no answer")
+                .fix(format!("Set heartbeat to {}.", text(advised))),
+        );
+    }
+    if election < rtt.times(RTTS_PER_ELECTION) {
+        let message = format!("an election of {election} for a round trip of {rtt} {between}");
+        found.push(
+            Finding::warning("etcd-election-below-rtt", path, message)
+                .why("Below ten round trips, jitter alone deposes leaders that are alive")
+                .fix(format!(
+                    "Set heartbeat to {} and election to {}.",
+                    text(advised),
+                    text(advised.times(10))
+                )),
+        );
+    }
+    if rtt > RTT_ADVISED {
+        let message = format!("{rtt} of round trip {between}");
+        found.push(
+            Finding::note("etcd-members-far-apart", &view.at("nodePools"), message)
+                .why("Each write waits for a majority, so every API call becomes that much slower")
+                .fix("Choose regions of one continent, within about 50 ms."),
+        );
+    }
+}
+
+/// Rounded up to full 50 ms: nobody tunes finer.
+fn round_up(span: Span) -> Span {
+    Span::from_ms(span.as_ms().div_ceil(50) * 50)
+}
+
+fn text(span: Span) -> String {
+    format!("`{}`", Duration(span))
+}
+
+/// The longest round trip between two control planes, and between which.
+fn farthest(view: View<'_>) -> Option<(Span, String)> {
+    let pools: Vec<_> = view
+        .with_role(Role::ControlPlane)
+        .filter_map(|pool| {
+            let region = pool.region.as_deref().unwrap_or(&pool.provider);
+            Some((view.kind(pool)?, region, pool))
+        })
+        .collect();
+    let mut worst: Option<(Span, String)> = None;
+    for (i, a) in pools.iter().enumerate() {
+        for b in &pools[..i] {
+            let rtt = catalog::rtt(place(a.0, a.1), place(b.0, b.1)).rtt;
+            if worst.as_ref().is_none_or(|(most, _)| rtt > *most) {
+                worst = Some((rtt, format!("between {} and {}", b.2.name, a.2.name)));
+            }
+        }
+    }
+    worst
+}
+
+fn place(kind: ProviderKind, region: &str) -> (ProviderKind, &str) {
+    (kind, region)
+}
+
+fn version(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
+    let Some(version) = &view.spec.kubernetes.etcd.version else {
+        return;
+    };
+    let path = path.field("version");
+    let Some((major, minor, patch)) = super::kubernetes::parts(version) else {
+        found.push(
+            Finding::error(
+                "etcd-version-form",
+                &path,
+                format!("`{version}` is not a version"),
+            )
+            .fix("Write three numbers, like `3.6.11`, or leave it to kubeadm."),
+        );
+        return;
+    };
+    match (major, minor) {
+        (3, 4) => found.push(
+            Finding::warning(
+                "etcd-version-unsupported",
+                &path,
+                "etcd 3.4 has no PreVote by default",
+            )
+            .why("A member that comes back from a partition deposes a leader that is well")
+            .fix("Use 3.5 or later, or leave it to kubeadm."),
+        ),
+        (3, 5..=7) => {
+            // Since these, a member may be added while another one is down.
+            let fixed = match minor {
+                5 => Some(30),
+                6 => Some(11),
+                _ => None,
+            };
+            if let Some(since) = fixed.filter(|since| patch < *since)
+                && view.must_survive(Domain::Node)
+            {
+                let message = format!("etcd {version} adds members only while all are well");
+                found.push(
+                    Finding::note("etcd-adds-only-when-whole", &path, message)
+                        .why("With four or five members, a dead one must be removed before another joins")
+                        .fix(format!("Use 3.{minor}.{since} or later.")),
+                );
+            }
+        }
+        _ => found.push(
+            Finding::warning(
+                "etcd-version-unsupported",
+                &path,
+                format!("etcd {version} is not known"),
+            )
+            .why("Its rules for changes of members are not known, and so not guarded")
+            .fix("Use 3.5, 3.6 or 3.7, or leave it to kubeadm."),
+        ),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::manifest::judge::trial::{Case, case, run};
+    use serde_json::json;
+
+    const ETCD: &str = "/spec/kubernetes/etcd";
+    const AWS: &str = "/spec/nodePools/1/region";
+
+    pub(in super::super) fn cases() -> Vec<Case> {
+        let etcd =
+            |heartbeat: &str, election: &str| json!({"heartbeat": heartbeat, "election": election});
+        vec![
+            case("etcd-timing-not-whole", ETCD, etcd("0s", "1s")),
+            case("etcd-timing-not-whole", ETCD, etcd("1500us", "1s")),
+            case("etcd-election-ratio", ETCD, etcd("200ms", "999ms")),
+            case("etcd-election-too-long", ETCD, etcd("1s", "50001ms")),
+            case("etcd-heartbeat-below-rtt", ETCD, etcd("1ms", "1s")),
+            case("etcd-election-below-rtt", ETCD, etcd("10ms", "60ms")),
+            case("etcd-election-below-rtt", AWS, json!("us-west-2")).with("etcd-members-far-apart"),
+            case("etcd-election-below-rtt", AWS, json!("ap-southeast-2"))
+                .with("etcd-heartbeat-below-rtt")
+                .with("etcd-members-far-apart"),
+            case("etcd-members-far-apart", AWS, json!("us-east-1"))
+                .and_set(ETCD, etcd("150ms", "1500ms")),
+            case("etcd-version-form", ETCD, json!({"version": "3.6"})),
+            case(
+                "etcd-version-unsupported",
+                ETCD,
+                json!({"version": "3.4.30"}),
+            ),
+            case(
+                "etcd-version-unsupported",
+                ETCD,
+                json!({"version": "4.0.0"}),
+            ),
+            case(
+                "etcd-adds-only-when-whole",
+                ETCD,
+                json!({"version": "3.6.10"}),
+            ),
+        ]
+    }
+
+    #[test]
+    fn each_mistake_is_found() {
+        run(cases());
+    }
+
+    #[test]
+    fn bounds_themselves_are_allowed() {
+        run(vec![
+            Case::clean(ETCD, etcd_json("200ms", "1s")),
+            Case::clean(ETCD, etcd_json("10s", "50s")),
+            Case::clean(ETCD, json!({"version": "v3.6.11"})),
+        ]);
+    }
+
+    fn etcd_json(heartbeat: &str, election: &str) -> serde_json::Value {
+        json!({"heartbeat": heartbeat, "election": election})
+    }
+}

@@ -1,0 +1,83 @@
+//! The Kubernetes version: its form, and whether it is one that is supported.
+
+use super::view::View;
+use crate::diagnostic::Finding;
+
+/// Minor versions whose kubeadm flow this release knows: the three that upstream supports.
+const MINORS: std::ops::RangeInclusive<u32> = 34..=36;
+
+pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
+    let version = &view.spec.kubernetes.version;
+    let path = view.at("kubernetes").field("version");
+    let Some((major, minor, _)) = parts(version) else {
+        found.push(
+            Finding::error(
+                "kubernetes-version-form",
+                &path,
+                format!("`{version}` is not a version"),
+            )
+            .why("Packages and images are chosen by the exact version")
+            .fix("Write three numbers, like `1.35.2`."),
+        );
+        return;
+    };
+    if major != 1 || !MINORS.contains(&minor) {
+        let old = major < 1 || (major == 1 && minor < *MINORS.start());
+        let message = format!(
+            "Kubernetes {version} is {}",
+            if old {
+                "no longer supported"
+            } else {
+                "not known"
+            }
+        );
+        found.push(
+            Finding::warning("kubernetes-version-unsupported", &path, message)
+                .why("Upstream mends three minor versions, and those are the ones tried here")
+                .fix(format!("Use 1.{} to 1.{}.", MINORS.start(), MINORS.end())),
+        );
+    }
+}
+
+/// `1.35.2` or `v1.35.2`, with or without a pre-release or build part (semver 2.0).
+pub(super) fn parts(version: &str) -> Option<(u32, u32, u32)> {
+    let bare = version.strip_prefix('v').unwrap_or(version);
+    let core = bare.split(['-', '+']).next()?;
+    let mut numbers = core.split('.').map(|part| {
+        let digits = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| part.parse().ok()).flatten()
+    });
+    let parts = (numbers.next()??, numbers.next()??, numbers.next()??);
+    numbers.next().is_none().then_some(parts)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::parts;
+    use crate::manifest::judge::trial::{Case, case, run};
+    use serde_json::json;
+
+    pub(in super::super) fn cases() -> Vec<Case> {
+        let path = "/spec/kubernetes/version";
+        vec![
+            case("kubernetes-version-form", path, json!("1.35")),
+            case("kubernetes-version-form", path, json!("latest")),
+            case("kubernetes-version-unsupported", path, json!("1.33.9")),
+            case("kubernetes-version-unsupported", path, json!("v2.0.0")),
+        ]
+    }
+
+    #[test]
+    fn each_mistake_is_found() {
+        run(cases());
+    }
+
+    #[test]
+    fn forms_of_a_version() {
+        assert_eq!(parts("v1.35.2"), Some((1, 35, 2)));
+        assert_eq!(parts("1.36.0-rc.1+build"), Some((1, 36, 0)));
+        for wrong in ["1.35", "1.35.2.1", "1.x.2", "1..2", "+1.2.3", ""] {
+            assert_eq!(parts(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Replicated storage: enough places for its copies, far enough apart and near enough.
+//!
+//! Does not weigh disks: what they hold is known only when data is there.
+
+use super::view::{View, graded, nodes};
+use crate::catalog;
+use crate::diagnostic::Finding;
+use crate::manifest::{Domain, Role, Storage};
+use crate::time::Span;
+
+/// Above it, mounts of Longhorn volumes were seen to fail (Claudie's documentation, "Geo-distributed
+/// clusters").
+const RTT_MAX: Span = Span::from_ms(100);
+
+pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
+    let path = view.at("storage");
+    let with_data = || view.spec.workloads.iter().filter(|w| w.data.is_some());
+    let copies = view.spec.storage.map_or(1, |storage| storage.replicas);
+    if view.spec.storage.is_none()
+        && let Some(workload) = with_data().next()
+    {
+        let hard = view.must_survive(Domain::Node);
+        let message = format!(
+            "`{}` has data, and there is no replicated storage",
+            workload.name
+        );
+        found.push(
+            graded(hard, "data-without-storage", &path, message)
+                .why("Its data would lie on one node and be lost with it")
+                .fix("Add `storage: { engine: longhorn, replicas: 3, spread: provider }`."),
+        );
+    } else if let Some(rpo) = view.spec.resilience.rpo
+        && copies == 1
+        && with_data().next().is_some()
+    {
+        let message = format!("an RPO of {rpo} with one copy of the data");
+        found.push(
+            Finding::error("rpo-needs-copies", &path.field("replicas"), message)
+                .why("Only copies that are written at the same time lose nothing with a node")
+                .fix("Set replicas to 3, or at least 2."),
+        );
+    }
+    if let Some(storage) = view.spec.storage {
+        places(view, storage, found);
+        distance(view, found);
+    }
+}
+
+fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
+    let path = view.at("storage");
+    super::pools::zero(
+        &path.field("replicas"),
+        "no copy of anything",
+        storage.replicas.into(),
+        found,
+    );
+    let workers = || view.with_role(Role::Worker);
+    let domains = match storage.spread {
+        Domain::Node => workers().map(|pool| nodes(pool).0).sum(),
+        Domain::Zone | Domain::Region | Domain::Provider => {
+            view.census(workers(), storage.spread).len() as u64
+        }
+    };
+    if u64::from(storage.replicas) > domains {
+        let what = format!("{:?}", storage.spread).to_lowercase();
+        let message = format!(
+            "{} copies kept apart by {what}, and workers stand in {domains}",
+            storage.replicas
+        );
+        found.push(
+            Finding::error(
+                "storage-replicas-exceed-domains",
+                &path.field("replicas"),
+                message,
+            )
+            .why("The copies that find no place leave every volume degraded for ever")
+            .fix(format!(
+                "Add workers in another {what}, or set replicas to {}.",
+                domains.max(1)
+            )),
+        );
+    }
+    if let Some(survive) = view.spec.resilience.survive
+        && storage.spread < survive
+    {
+        let (spread, wanted) = (format!("{:?}", storage.spread), format!("{survive:?}"));
+        let (spread, wanted) = (spread.to_lowercase(), wanted.to_lowercase());
+        let message = format!("copies are kept apart by {spread}, a whole {wanted} may be lost");
+        found.push(
+            Finding::error("storage-spread-too-narrow", &path.field("spread"), message)
+                .why(format!("All copies of a volume may stand in one {wanted}"))
+                .fix(format!("Set `spread: {wanted}`.")),
+        );
+    }
+}
+
+fn distance(view: View<'_>, found: &mut Vec<Finding>) {
+    let pools: Vec<_> = view
+        .with_role(Role::Worker)
+        .filter_map(|pool| Some((view.kind(pool)?, pool.region.as_deref()?, pool)))
+        .collect();
+    for (i, a) in pools.iter().enumerate() {
+        for b in &pools[..i] {
+            let rtt = catalog::rtt((a.0, a.1), (b.0, b.1)).rtt;
+            if rtt > RTT_MAX {
+                let (a, b) = (&a.2.name, &b.2.name);
+                let message = format!("{rtt} of round trip between workers of {b} and {a}");
+                found.push(
+                    Finding::warning("storage-far-apart", &view.at("storage"), message)
+                        .why("Each write waits for all copies; above 100 ms mounts begin to fail")
+                        .fix("Keep workers with data in regions of one continent."),
+                );
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::manifest::judge::trial::{Case, case, run};
+    use serde_json::{Value, json};
+
+    pub(in super::super) fn cases() -> Vec<Case> {
+        let (spread, replicas) = ("/spec/storage/spread", "/spec/storage/replicas");
+        vec![
+            case("data-without-storage", "/spec/storage", Value::Null),
+            case("data-without-storage", "/spec/storage", Value::Null)
+                .and_set("/spec/resilience/survive", Value::Null)
+                .as_warning(),
+            case("rpo-needs-copies", replicas, json!(1)),
+            case("zero", replicas, json!(0)),
+            case("storage-replicas-exceed-domains", replicas, json!(4)),
+            case("storage-spread-too-narrow", spread, json!("node")),
+            case("storage-spread-too-narrow", spread, json!("region")),
+            case(
+                "storage-far-apart",
+                "/spec/nodePools/5/region",
+                json!("us-west-2"),
+            ),
+        ]
+    }
+
+    #[test]
+    fn each_mistake_is_found() {
+        run(cases());
+    }
+
+    #[test]
+    fn nodes_are_enough_where_only_a_node_may_be_lost() {
+        let one = Case::clean("/spec/storage/spread", json!("node"))
+            .and_set("/spec/resilience/survive", json!("node"))
+            .and_set("/spec/storage/replicas", json!(5));
+        run(vec![one]);
+    }
+}

@@ -1,0 +1,188 @@
+//! Mistakes made on purpose: the shipped manifest, one edit, and the codes that must be found.
+
+use super::{CODES, judge};
+use crate::diagnostic::Severity;
+use crate::manifest::Manifest;
+use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Edits of the shipped manifest, and what they must lead to.
+pub(super) struct Case {
+    edits: Vec<(String, Value)>,
+    codes: BTreeSet<&'static str>,
+    first: Option<&'static str>,
+    warning: bool,
+}
+
+/// One edit that leads to one code. `null` removes what is there; a last `-` appends.
+pub(super) fn case(code: &'static str, path: &str, value: Value) -> Case {
+    Case {
+        edits: vec![(path.to_owned(), value)],
+        codes: BTreeSet::from([code]),
+        first: Some(code),
+        warning: false,
+    }
+}
+
+impl Case {
+    /// One edit that leads to nothing.
+    pub(super) fn clean(path: &str, value: Value) -> Self {
+        Self {
+            edits: vec![(path.to_owned(), value)],
+            codes: BTreeSet::new(),
+            first: None,
+            warning: false,
+        }
+    }
+
+    /// One edit more.
+    pub(super) fn and_set(mut self, path: &str, value: Value) -> Self {
+        self.edits.push((path.to_owned(), value));
+        self
+    }
+
+    /// Another code that must be found.
+    pub(super) fn with(mut self, code: &'static str) -> Self {
+        self.codes.insert(code);
+        self
+    }
+
+    /// What is found must be no worse than a warning.
+    pub(super) fn as_warning(mut self) -> Self {
+        self.warning = true;
+        self
+    }
+}
+
+/// Judges each case and compares the codes, all of them.
+pub(super) fn run(cases: Vec<Case>) {
+    for case in cases {
+        let mut document = document(THREE_CLOUDS);
+        for (path, value) in &case.edits {
+            edit(&mut document, path, value.clone());
+        }
+        let what = format!("{:?}", case.edits);
+        let manifest = serde_json::from_value(document).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let found = judge(&manifest);
+        let codes: BTreeSet<_> = found.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, case.codes, "{what}\n{found:#?}");
+        for finding in &found {
+            assert!(
+                CODES.contains(&finding.code),
+                "{} is not listed",
+                finding.code
+            );
+            assert!(
+                !finding.fix.is_empty() && !finding.message.ends_with('.'),
+                "{finding:?}"
+            );
+            assert!(finding.path.as_str().starts_with(['s', 'm']), "{finding:?}");
+            if case.warning && Some(finding.code) == case.first {
+                assert_eq!(finding.severity, Severity::Warning, "{what}");
+            }
+        }
+    }
+}
+
+fn edit(document: &mut Value, path: &str, value: Value) {
+    let (parent, last) = path.rsplit_once('/').expect("a pointer has a slash");
+    let parent = document
+        .pointer_mut(parent)
+        .unwrap_or_else(|| panic!("no {parent}"));
+    match parent {
+        Value::Object(map) if value.is_null() => {
+            map.remove(last).unwrap_or_else(|| panic!("no {path}"));
+        }
+        Value::Object(map) => {
+            map.insert(last.to_owned(), value);
+        }
+        Value::Array(list) if last == "-" => list.push(value),
+        Value::Array(list) if value.is_null() => {
+            list.remove(last.parse().expect("an index"));
+        }
+        Value::Array(list) => list[last.parse::<usize>().expect("an index")] = value,
+        _ => panic!("{path} leads into a scalar"),
+    }
+}
+
+const THREE_CLOUDS: &str = include_str!("../../../../scenarios/manifests/three-clouds.yaml");
+
+/// A manifest of the repository.
+pub(super) fn shipped(file: &str) -> Manifest {
+    let text = match file {
+        "three-clouds.yaml" => THREE_CLOUDS,
+        "two-providers.yaml" => include_str!("../../../../scenarios/manifests/two-providers.yaml"),
+        "five-members.yaml" => include_str!("../../../../scenarios/manifests/five-members.yaml"),
+        "migrate-to.yaml" => include_str!("../../../../scenarios/manifests/migrate-to.yaml"),
+        "burst-to.yaml" => include_str!("../../../../scenarios/manifests/burst-to.yaml"),
+        _ => panic!("{file} is not shipped"),
+    };
+    serde_json::from_value(document(text)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+/// The one document of a well-formed YAML text without anchors.
+fn document(text: &str) -> Value {
+    let mut open: Vec<(Value, Option<String>)> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let mut done = match event.expect("well-formed YAML").0 {
+            Event::MappingStart(..) => {
+                open.push((Value::Object(Map::new()), None));
+                continue;
+            }
+            Event::SequenceStart(..) => {
+                open.push((Value::Array(Vec::new()), None));
+                continue;
+            }
+            Event::Scalar(text, ScalarStyle::Plain, ..) => {
+                serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned()))
+            }
+            Event::Scalar(text, ..) => Value::String(text.into_owned()),
+            Event::MappingEnd | Event::SequenceEnd => open.pop().expect("it was opened").0,
+            _ => continue,
+        };
+        match open.last_mut() {
+            None => return done,
+            Some((Value::Array(list), _)) => list.push(done),
+            Some((Value::Object(map), Some(key))) => {
+                map.insert(std::mem::take(key), done.take());
+                open.last_mut().expect("still open").1 = None;
+            }
+            Some((_, key)) => *key = Some(done.as_str().expect("keys are text").to_owned()),
+        }
+    }
+    panic!("no document");
+}
+
+#[test]
+fn the_article_s_cluster_is_clean() {
+    assert_eq!(judge(&shipped("three-clouds.yaml")), []);
+}
+
+#[test]
+fn every_code_has_a_case_and_every_case_a_code() {
+    let cases = [
+        super::names::tests::cases(),
+        super::references::tests::cases(),
+        super::providers::tests::cases(),
+        super::pools::tests::cases(),
+        super::ports::tests::cases(),
+        super::balancers::tests::cases(),
+        super::dns::tests::cases(),
+        super::addresses::tests::cases(),
+        super::mtu::tests::cases(),
+        super::quorum::tests::cases(),
+        super::etcd::tests::cases(),
+        super::kubernetes::tests::cases(),
+        super::storage::tests::cases(),
+        super::workloads::tests::cases(),
+    ];
+    let tried: BTreeSet<_> = cases
+        .iter()
+        .flatten()
+        .filter_map(|case| case.first)
+        .collect();
+    let listed: BTreeSet<_> = CODES.iter().copied().collect();
+    assert_eq!(tried, listed);
+    assert_eq!(CODES.len(), listed.len(), "each code is listed once");
+}
