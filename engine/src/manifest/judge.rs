@@ -9,6 +9,7 @@ mod balancers;
 mod dns;
 mod etcd;
 mod kubernetes;
+mod mesh;
 mod mtu;
 mod names;
 mod pools;
@@ -31,6 +32,7 @@ pub const CODES: &[&str] = &[
     "name-not-a-dns-label",
     "name-too-long",
     "duplicate-name",
+    "bad-host-address",
     "duplicate-host",
     "duplicate-dns-name",
     "hostname-repeats-zone",
@@ -48,6 +50,8 @@ pub const CODES: &[&str] = &[
     "provider-without-machines",
     "provider-without-dns",
     "credentials-missing",
+    "credentials-malformed",
+    "provider-not-in-catalogue",
     "endpoint-missing",
     "unknown-region",
     "unknown-zone",
@@ -87,7 +91,7 @@ pub const CODES: &[&str] = &[
     "load-balancer-empty",
     "load-balancer-without-pools",
     "load-balancer-single-node",
-    "load-balancer-single-provider",
+    "load-balancer-in-one-place",
     "api-target-not-control-plane",
     "ingress-target-not-worker",
     "role-without-targets",
@@ -113,6 +117,10 @@ pub const CODES: &[&str] = &[
     "services-too-small",
     "services-too-large",
     "provider-network-too-small",
+    // mesh
+    "keepalive-out-of-bounds",
+    "keepalive-outlives-nat",
+    "etcd-behind-nat",
     // mtu
     "mesh-mtu-too-large",
     "mesh-mtu-too-small",
@@ -145,6 +153,7 @@ pub const CODES: &[&str] = &[
     "storage-spread-too-narrow",
     "storage-far-apart",
     // workloads
+    "workers-in-one-place",
     "workload-without-pods",
     "workload-single-pod",
     "workload-fits-nowhere",
@@ -169,6 +178,7 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
         balancers::check,
         dns::check,
         addresses::check,
+        mesh::check,
         mtu::check,
         quorum::check,
         etcd::check,

@@ -293,7 +293,7 @@ pub(super) mod tests {
                 "/spec/nodePools/3/hosts/0/address",
                 json!("10.88.3.4"),
             ),
-            // 17 nodes at most: three members, two in the rack, two and up to six workers, three LBs.
+            // 16 nodes at most: three members, two of the rack, two and six workers, three LBs.
             case("mesh-too-small", mesh, json!("10.88.0.0/28")),
             case("pods-too-small", pods, json!("10.244.0.0/21")),
             case("pods-too-small", pods, json!("10.244.0.0/25")),

@@ -1,6 +1,6 @@
 //! Load balancers: their pools, their targets, and whether one loss takes an entry point away.
 
-use super::view::{View, graded, listed, nodes, placed, providers};
+use super::view::{View, domain_name, graded, nodes, placed};
 use crate::diagnostic::{Finding, Path};
 use crate::manifest::{Domain, LbKind, LbRole, LoadBalancer, NodePool, Role};
 
@@ -50,7 +50,7 @@ fn pools(view: View<'_>, path: &Path, balancer: &LoadBalancer, found: &mut Vec<F
         return;
     }
     let count: u64 = pools.iter().map(|pool| nodes(pool).0).sum();
-    let places = providers(pools.iter().copied());
+    let domain = view.spec.resilience.survive.unwrap_or(Domain::Provider);
     if pools.is_empty() {
         let message = format!("`{}` stands on no pool", balancer.name);
         found.push(
@@ -65,19 +65,16 @@ fn pools(view: View<'_>, path: &Path, balancer: &LoadBalancer, found: &mut Vec<F
                 .why("The loss of that machine closes the way in")
                 .fix("Add a second load-balancer pool in another provider."),
         );
-    } else if places.len() == 1
-        && view
-            .spec
-            .resilience
-            .survive
-            .is_none_or(|d| d == Domain::Provider)
-    {
-        let hard = view.must_survive(Domain::Provider);
-        let message = format!("`{}` stands at {} only", balancer.name, listed(places));
+    } else if view.places(pools.iter().copied(), domain) == 1 {
+        let hard = view.spec.resilience.survive.is_some();
+        let what = domain_name(domain);
+        let message = format!("`{}` stands in one {what} only", balancer.name);
         found.push(
-            graded(hard, "load-balancer-single-provider", &path, message)
-                .why("The loss of that provider closes the way in, however many nodes it has")
-                .fix("Add a load-balancer pool in another provider."),
+            graded(hard, "load-balancer-in-one-place", &path, message)
+                .why(format!(
+                    "The loss of that {what} closes the way in, however many nodes it has"
+                ))
+                .fix(format!("Add a load-balancer pool in another {what}.")),
         );
     }
 }
@@ -177,9 +174,8 @@ pub(super) mod tests {
 
     pub(in super::super) fn cases() -> Vec<Case> {
         let balancer = |index: u32, field: &str| format!("/spec/loadBalancers/{index}/{field}");
-        let second_api = json!({"name": "api", "kind": "api", "port": 7443, "targetPort": 6443});
         let no_objective = ("/spec/resilience/survive", Value::Null);
-        vec![
+        let pools = vec![
             case(
                 "not-a-load-balancer-pool",
                 &balancer(1, "pools/0"),
@@ -203,19 +199,27 @@ pub(super) mod tests {
                 json!(["lb-aws"]),
             ),
             case(
-                "load-balancer-single-provider",
+                "load-balancer-in-one-place",
                 &balancer(1, "pools"),
                 json!(["lb-aws"]),
             )
             .and_set("/spec/nodePools/7/count", json!(2)),
             case(
-                "load-balancer-single-provider",
+                "load-balancer-in-one-place",
                 &balancer(1, "pools"),
                 json!(["lb-aws"]),
             )
             .and_set("/spec/nodePools/7/count", json!(2))
             .and_set(no_objective.0, no_objective.1)
-            .as_warning(),
+            .only_warns(),
+        ];
+        pools.into_iter().chain(targets()).collect()
+    }
+
+    fn targets() -> Vec<Case> {
+        let balancer = |index: u32, field: &str| format!("/spec/loadBalancers/{index}/{field}");
+        let second_api = json!({"name": "api", "kind": "api", "port": 7443, "targetPort": 6443});
+        vec![
             case(
                 "api-target-not-control-plane",
                 &balancer(0, "roles/0/targetPools"),

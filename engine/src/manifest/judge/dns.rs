@@ -76,7 +76,7 @@ fn health(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
         let message = "a health check that cannot work";
         found.push(
             Finding::error("dns-check-invalid", &path.field("healthCheck"), message)
-                .why("Interval, time-out and threshold are more than zero, the time-out within the interval")
+                .why("None of its numbers may be zero, and a check must end before the next begins")
                 .fix("Write `healthCheck: { interval: 10s, threshold: 3, timeout: 2s }`."),
         );
         return;
@@ -144,7 +144,11 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     pub(in super::super) fn cases() -> Vec<Case> {
-        let check = |interval: &str, threshold: u8, timeout: &str| json!({"interval": interval, "threshold": threshold, "timeout": timeout});
+        let check = |interval: &str, threshold: u8, timeout: &str| {
+            json!({
+                "interval": interval, "threshold": threshold, "timeout": timeout
+            })
+        };
         vec![
             case("ttl-out-of-bounds", "/spec/dns/0/ttl", json!("0s")),
             case("ttl-out-of-bounds", "/spec/dns/0/ttl", json!("1500ms")),

@@ -5,6 +5,7 @@
 use super::view::{View, placed};
 use crate::diagnostic::{Finding, Path};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// Longest cluster name.
 const CLUSTER_MAX: usize = 28;
@@ -15,7 +16,7 @@ const PROVIDER_MAX: usize = 15;
 /// Longest DNS label (RFC 1035, section 2.3.4), and so the longest name of a node.
 const LABEL_MAX: usize = 63;
 
-// A node is called after cluster, pool and a number: with these limits it needs no check of its own.
+// A node is called after cluster, pool and a number: within these limits it is short enough.
 const _: () = assert!(CLUSTER_MAX + 1 + POOL_MAX + 1 + "4294967295".len() <= LABEL_MAX);
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
@@ -44,6 +45,22 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         |p| &p.name,
         found,
     );
+    balancers(view, found);
+    named(
+        view.at("workloads"),
+        &spec.workloads,
+        "workload",
+        LABEL_MAX,
+        |w| &w.name,
+        found,
+    );
+    hosts(view, found);
+    dns(view, found);
+    labels(view, found);
+}
+
+fn balancers(view: View<'_>, found: &mut Vec<Finding>) {
+    let spec = view.spec;
     let balancers = view.at("loadBalancers");
     named(
         balancers.clone(),
@@ -80,16 +97,9 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             );
         }
     }
-    named(
-        view.at("workloads"),
-        &spec.workloads,
-        "workload",
-        LABEL_MAX,
-        |w| &w.name,
-        found,
-    );
-    hosts(view, found);
-    dns(view, found);
+}
+
+fn labels(view: View<'_>, found: &mut Vec<Finding>) {
     for (path, pool) in view.pools() {
         keys(&path.field("labels"), &pool.labels, true, found);
         keys(&path.field("annotations"), &pool.annotations, false, found);
@@ -177,10 +187,28 @@ fn once<T>(
     }
 }
 
+/// An IPv4 address or a name; what consists of numbers is meant as an address.
+fn is_host(text: &str) -> bool {
+    let numeric = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if text.split('.').all(numeric) {
+        return text.parse::<Ipv4Addr>().is_ok();
+    }
+    let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let part = |part: &str| !part.is_empty() && part.len() <= LABEL_MAX && part.chars().all(inner);
+    text.len() <= 253 && text.split('.').all(part)
+}
+
 fn hosts(view: View<'_>, found: &mut Vec<Finding>) {
     let mut seen = BTreeSet::new();
     for (path, pool) in view.pools() {
         for (path, host) in placed(path.field("hosts"), &pool.hosts) {
+            if !is_host(&host.address) {
+                let message = format!("`{}` is no IPv4 address and no host name", host.address);
+                found.push(
+                    Finding::error("bad-host-address", &path.field("address"), message)
+                        .fix("Write it like `203.0.113.11` or `rack-1.example.com`."),
+                );
+            }
             if !seen.insert((host.address.as_str(), host.ssh_port)) {
                 let message = format!("the host {} is in the cluster twice", host.address);
                 found.push(
@@ -291,6 +319,21 @@ pub(super) mod tests {
                 "duplicate-host",
                 "/spec/nodePools/3/hosts/1/address",
                 json!("203.0.113.11"),
+            ),
+            case(
+                "bad-host-address",
+                "/spec/nodePools/3/hosts/1/address",
+                json!("203.0.113.300"),
+            ),
+            case(
+                "bad-host-address",
+                "/spec/nodePools/3/hosts/1/address",
+                json!("rack 1"),
+            ),
+            case(
+                "bad-host-address",
+                "/spec/nodePools/3/hosts/1/address",
+                json!(""),
             ),
             case(
                 "duplicate-dns-name",

@@ -265,8 +265,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn cases() -> Vec<Case> {
         let scaled = json!({"min": 1, "max": 3});
-        let hosts = json!([{"address": "203.0.113.20"}]);
-        vec![
+        let sizes = vec![
             case("pool-size-missing", "/spec/nodePools/6/count", Value::Null)
                 .with("load-balancer-empty"),
             case(
@@ -307,6 +306,13 @@ pub(super) mod tests {
             .with("mesh-too-small")
             .with("pods-too-small")
             .with("provider-network-too-small"),
+        ];
+        sizes.into_iter().chain(of_roles()).collect()
+    }
+
+    fn of_roles() -> Vec<Case> {
+        let hosts = json!([{"address": "203.0.113.20"}]);
+        vec![
             case("roles-missing", "/spec/nodePools/4/roles", json!([]))
                 .with("storage-replicas-exceed-domains")
                 .with("preference-without-workers"),

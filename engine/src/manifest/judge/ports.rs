@@ -158,7 +158,11 @@ pub(super) mod tests {
 
     pub(in super::super) fn cases() -> Vec<Case> {
         let role = |index: u32, field: &str| format!("/spec/loadBalancers/{index}/roles/0/{field}");
-        let other = |port: u16, protocol: &str| json!({"name": "other", "kind": "ingress", "port": port, "protocol": protocol});
+        let other = |port: u16, protocol: &str| {
+            json!({
+                "name": "other", "kind": "ingress", "port": port, "protocol": protocol
+            })
+        };
         vec![
             case("port-zero", "/spec/mesh/port", json!(0)),
             case("port-zero", &role(1, "port"), json!(0)),

@@ -5,11 +5,26 @@
 use super::view::{View, graded, name_fix, placed};
 use crate::catalog;
 use crate::diagnostic::{Finding, Path};
-use crate::manifest::{NodePool, Provider, ProviderKind, Role};
+use crate::manifest::{Credentials, NodePool, Provider, ProviderKind, Role};
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     for (path, provider) in placed(view.at("providers"), &view.spec.providers) {
         credentials(&path, provider, found);
+        let mut pools = view.spec.node_pools.iter();
+        let used = pools.any(|pool| pool.provider == provider.name);
+        let kind = provider.kind;
+        let listed = kind == ProviderKind::Static || !catalog::regions(kind).is_empty();
+        if used && kind.has_machines() && !listed {
+            let message = format!("no place of `{}` is in the catalogue", provider.name);
+            found.push(
+                Finding::note("provider-not-in-catalogue", &path, message)
+                    .why(format!(
+                        "Its round trips to the others are taken as {}",
+                        catalog::UNKNOWN_PLACE.rtt
+                    ))
+                    .fix("Nothing has to be done; measure before trusting a simulation."),
+            );
+        }
     }
     for (path, pool) in view.pools() {
         let Some(kind) = view.kind(pool) else {
@@ -56,6 +71,23 @@ fn credentials(path: &Path, provider: &Provider, found: &mut Vec<Finding>) {
             Finding::warning("credentials-missing", path, message)
                 .why("It can be simulated without them, but nothing can be made there")
                 .fix("Say where they are: `credentials: { env: NAME }`, `file` or `secret`."),
+        );
+    }
+    let malformed = match &provider.credentials {
+        Some(Credentials::Env(name)) => name.is_empty() || name.contains(['=', ' ', '$']),
+        Some(Credentials::File(file)) => file.is_empty(),
+        Some(Credentials::Secret(secret)) => {
+            let parts = secret.split_once('/');
+            !parts.is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('/'))
+        }
+        None => false,
+    };
+    if malformed {
+        let message = "the credentials lead nowhere";
+        found.push(
+            Finding::error("credentials-malformed", &path.field("credentials"), message)
+                .why("They are the name of a variable, the path of a file, or `namespace/name`")
+                .fix("Write for example `credentials: { env: HCLOUD_TOKEN }`."),
         );
     }
     if provider.kind == ProviderKind::Rfc2136 && provider.endpoint.is_none() {
@@ -158,13 +190,33 @@ pub(super) mod tests {
                 "provider-without-dns",
                 "/spec/dns/0/provider",
                 json!("rack"),
-            )
-            .with("dns-shares-fate"),
+            ),
             case(
                 "credentials-missing",
                 "/spec/providers/0/credentials",
                 Value::Null,
             ),
+            case(
+                "credentials-malformed",
+                "/spec/providers/0/credentials",
+                json!({"env": "$X"}),
+            ),
+            case(
+                "credentials-malformed",
+                "/spec/providers/0/credentials",
+                json!({"file": ""}),
+            ),
+            case(
+                "credentials-malformed",
+                "/spec/providers/0/credentials",
+                json!({"secret": "x"}),
+            ),
+            case(
+                "provider-not-in-catalogue",
+                "/spec/providers/0/type",
+                json!("cloudrift"),
+            )
+            .with("capacity-unknown"),
             case(
                 "endpoint-missing",
                 "/spec/providers/3/type",

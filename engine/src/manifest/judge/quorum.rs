@@ -4,7 +4,7 @@
 //! `n - most in one place >= n / 2 + 1` (a raft quorum; integer division). Two places never
 //! satisfy it, as one of them holds at least half. Knows nothing of plans: the guard does.
 
-use super::view::{View, graded, listed, nodes};
+use super::view::{View, domain_name, graded, listed, nodes};
 use crate::diagnostic::{Finding, Path};
 use crate::manifest::{Domain, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,10 +34,10 @@ fn number(path: &Path, voters: u64, found: &mut Vec<Finding>) {
         found.push(
             Finding::warning("even-voters", path, message)
                 .why(format!(
-                    "A quorum of {voters} is {}: it bears the loss of {} members, as {less} do, and \
-                     has one more that can fail",
-                    quorum(voters),
-                    voters - quorum(voters)
+                    "Both bear the loss of {}: a quorum of {voters} is {}, and there is one more \
+                     that can fail",
+                    voters - quorum(voters),
+                    quorum(voters)
                 ))
                 .fix(format!("Make it {more}, or {less}.")),
         );
@@ -72,13 +72,7 @@ fn judge(
     voters: u64,
     found: &mut Vec<Finding>,
 ) -> bool {
-    let places = match domain {
-        // Every node is a place of its own, and one is the most that a place can hold.
-        Domain::Node => BTreeMap::from([("a node".to_owned(), 1)]),
-        Domain::Zone | Domain::Region | Domain::Provider => {
-            view.census(view.with_role(Role::ControlPlane), domain)
-        }
-    };
+    let places = view.census(view.with_role(Role::ControlPlane), domain);
     let most = places
         .values()
         .copied()
@@ -96,7 +90,7 @@ fn judge(
         }
         return false;
     }
-    let what = name(domain);
+    let what = domain_name(domain);
     let finding = if domain == Domain::Provider && places.len() == 2 {
         let spread = listed(places.iter().map(|(place, n)| format!("{n} in {place}")));
         let message = format!(
@@ -104,7 +98,9 @@ fn judge(
              {worst} leaves {left}, and {needed} are needed"
         );
         graded(hard, "two-providers-give-one", path, message)
-            .why("Of two places one always holds at least half of the members, however many there are")
+            .why(
+                "Of two places one always holds at least half of the members, be they ever so many",
+            )
             .fix(
                 "Put the odd member into a third provider: 1 + 1 + 1 is enough, a pool with \
                  `count: 1` there",
@@ -134,15 +130,6 @@ fn zero_slack(path: &Path, voters: u64, left: u64, worst: &str, found: &mut Vec<
             .why("One node more and writes stop, though there are members to spare before the loss")
             .fix("Nothing has to be done; one member per provider in five providers has slack."),
     );
-}
-
-fn name(domain: Domain) -> &'static str {
-    match domain {
-        Domain::Node => "node",
-        Domain::Zone => "zone",
-        Domain::Region => "region",
-        Domain::Provider => "provider",
-    }
 }
 
 /// Groups of providers that fail together and hold what may not be lost at once.
@@ -209,7 +196,7 @@ pub(super) mod tests {
             counts("majority-in-one-location", [3, 1, 1]),
             counts("majority-in-one-location", [3, 1, 1])
                 .and_set(SURVIVE, Value::Null)
-                .as_warning(),
+                .only_warns(),
             counts("zero-slack-after-loss", [2, 2, 1]),
             counts("zero-slack-after-loss", [3, 3, 1]),
             no_gcp(case(
@@ -229,14 +216,14 @@ pub(super) mod tests {
                 json!(2),
             ))
             .and_set(SURVIVE, Value::Null)
-            .as_warning(),
+            .only_warns(),
             no_gcp(case(
                 "two-providers-give-one",
                 "/spec/nodePools/0/count",
                 json!(2),
             ))
             .and_set(SURVIVE, json!("node"))
-            .as_warning(),
+            .only_warns(),
             // All in one zone, as Hetzner has one per region, while one zone may be lost.
             case("majority-in-one-location", SURVIVE, json!("zone"))
                 .and_set("/spec/nodePools/0/count", json!(3))

@@ -2,14 +2,13 @@
 //!
 //! Does not weigh disks: what they hold is known only when data is there.
 
-use super::view::{View, graded, nodes};
-use crate::catalog;
+use super::view::{View, domain_name, farthest, graded};
 use crate::diagnostic::Finding;
 use crate::manifest::{Domain, Role, Storage};
 use crate::time::Span;
 
-/// Above it, mounts of Longhorn volumes were seen to fail (Claudie's documentation, "Geo-distributed
-/// clusters").
+/// Above it, mounts of Longhorn volumes were seen to fail (Claudie's documentation on clusters
+/// that span clouds).
 const RTT_MAX: Span = Span::from_ms(100);
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
@@ -55,14 +54,9 @@ fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
         found,
     );
     let workers = || view.with_role(Role::Worker);
-    let domains = match storage.spread {
-        Domain::Node => workers().map(|pool| nodes(pool).0).sum(),
-        Domain::Zone | Domain::Region | Domain::Provider => {
-            view.census(workers(), storage.spread).len() as u64
-        }
-    };
+    let domains = view.places(workers(), storage.spread);
     if u64::from(storage.replicas) > domains {
-        let what = format!("{:?}", storage.spread).to_lowercase();
+        let what = domain_name(storage.spread);
         let message = format!(
             "{} copies kept apart by {what}, and workers stand in {domains}",
             storage.replicas
@@ -83,8 +77,7 @@ fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
     if let Some(survive) = view.spec.resilience.survive
         && storage.spread < survive
     {
-        let (spread, wanted) = (format!("{:?}", storage.spread), format!("{survive:?}"));
-        let (spread, wanted) = (spread.to_lowercase(), wanted.to_lowercase());
+        let (spread, wanted) = (domain_name(storage.spread), domain_name(survive));
         let message = format!("copies are kept apart by {spread}, a whole {wanted} may be lost");
         found.push(
             Finding::error("storage-spread-too-narrow", &path.field("spread"), message)
@@ -95,24 +88,15 @@ fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
 }
 
 fn distance(view: View<'_>, found: &mut Vec<Finding>) {
-    let pools: Vec<_> = view
-        .with_role(Role::Worker)
-        .filter_map(|pool| Some((view.kind(pool)?, pool.region.as_deref()?, pool)))
-        .collect();
-    for (i, a) in pools.iter().enumerate() {
-        for b in &pools[..i] {
-            let rtt = catalog::rtt((a.0, a.1), (b.0, b.1)).rtt;
-            if rtt > RTT_MAX {
-                let (a, b) = (&a.2.name, &b.2.name);
-                let message = format!("{rtt} of round trip between workers of {b} and {a}");
-                found.push(
-                    Finding::warning("storage-far-apart", &view.at("storage"), message)
-                        .why("Each write waits for all copies; above 100 ms mounts begin to fail")
-                        .fix("Keep workers with data in regions of one continent."),
-                );
-                return;
-            }
-        }
+    if let Some((rtt, a, b)) = farthest(view, view.with_role(Role::Worker))
+        && rtt > RTT_MAX
+    {
+        let message = format!("{rtt} of round trip between workers of {a} and {b}");
+        found.push(
+            Finding::warning("storage-far-apart", &view.at("storage"), message)
+                .why("Each write waits for all copies; above 100 ms mounts begin to fail")
+                .fix("Keep workers with data in regions of one continent."),
+        );
     }
 }
 
@@ -127,7 +111,7 @@ pub(super) mod tests {
             case("data-without-storage", "/spec/storage", Value::Null),
             case("data-without-storage", "/spec/storage", Value::Null)
                 .and_set("/spec/resilience/survive", Value::Null)
-                .as_warning(),
+                .only_warns(),
             case("rpo-needs-copies", replicas, json!(1)),
             case("zero", replicas, json!(0)),
             case("storage-replicas-exceed-domains", replicas, json!(4)),

@@ -49,7 +49,7 @@ impl Case {
     }
 
     /// What is found must be no worse than a warning.
-    pub(super) fn as_warning(mut self) -> Self {
+    pub(super) fn only_warns(mut self) -> Self {
         self.warning = true;
         self
     }
@@ -170,6 +170,7 @@ fn every_code_has_a_case_and_every_case_a_code() {
         super::balancers::tests::cases(),
         super::dns::tests::cases(),
         super::addresses::tests::cases(),
+        super::mesh::tests::cases(),
         super::mtu::tests::cases(),
         super::quorum::tests::cases(),
         super::etcd::tests::cases(),

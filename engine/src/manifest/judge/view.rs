@@ -5,6 +5,7 @@
 use crate::catalog;
 use crate::diagnostic::{Finding, Path, Severity};
 use crate::manifest::{Cluster, Domain, Manifest, NodePool, Provider, ProviderKind, Role};
+use crate::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A manifest with its lookups.
@@ -54,6 +55,7 @@ impl<'a> View<'a> {
     }
 
     /// How many of the pools' nodes stand in each place of a domain, at their smallest size.
+    /// Of nodes, all alike, one stands for all.
     pub(super) fn census(
         self,
         pools: impl Iterator<Item = &'a NodePool>,
@@ -63,26 +65,39 @@ impl<'a> View<'a> {
         for pool in pools {
             let nodes = nodes(pool).0;
             let region = pool.region.as_deref().unwrap_or("");
-            let mut add = |place: String, count: u64| {
-                if count > 0 {
-                    *census.entry(place).or_default() += count;
-                }
-            };
             match domain {
-                Domain::Provider => add(pool.provider.clone(), nodes),
-                Domain::Region => add(format!("{}/{region}", pool.provider), nodes),
+                Domain::Provider => add(&mut census, pool.provider.clone(), nodes),
+                Domain::Region => add(&mut census, format!("{}/{region}", pool.provider), nodes),
                 Domain::Zone => {
                     let zones = self.zones(pool);
                     let share = zones.len() as u64;
                     for (i, zone) in (0..).zip(zones) {
                         let count = nodes / share + u64::from(i < nodes % share);
-                        add(format!("{}/{region}/{zone}", pool.provider), count);
+                        add(
+                            &mut census,
+                            format!("{}/{region}/{zone}", pool.provider),
+                            count,
+                        );
                     }
                 }
-                Domain::Node => add(format!("a node of {}", pool.name), nodes.min(1)),
+                Domain::Node => {
+                    if nodes > 0 {
+                        census.insert("a node".to_owned(), 1);
+                    }
+                }
             }
         }
         census
+    }
+
+    /// In how many places of a domain the pools' nodes stand, at their smallest size.
+    pub(super) fn places(self, pools: impl Iterator<Item = &'a NodePool>, domain: Domain) -> u64 {
+        match domain {
+            Domain::Node => pools.map(|pool| nodes(pool).0).sum(),
+            Domain::Zone | Domain::Region | Domain::Provider => {
+                self.census(pools, domain).len() as u64
+            }
+        }
     }
 
     /// The zones over which a pool's nodes are spread in turn; never empty.
@@ -96,6 +111,22 @@ impl<'a> View<'a> {
             Some(region) if !region.zones.is_empty() => region.zones.clone(),
             _ => vec![""],
         }
+    }
+}
+
+fn add(census: &mut BTreeMap<String, u64>, place: String, count: u64) {
+    if count > 0 {
+        *census.entry(place).or_default() += count;
+    }
+}
+
+/// A domain as manifests write it.
+pub(super) fn domain_name(domain: Domain) -> &'static str {
+    match domain {
+        Domain::Node => "node",
+        Domain::Zone => "zone",
+        Domain::Region => "region",
+        Domain::Provider => "provider",
     }
 }
 
@@ -117,6 +148,30 @@ pub(super) fn nodes(pool: &NodePool) -> (u64, u64) {
 /// The providers of pools, each once.
 pub(super) fn providers<'a>(pools: impl Iterator<Item = &'a NodePool>) -> BTreeSet<&'a str> {
     pools.map(|pool| pool.provider.as_str()).collect()
+}
+
+/// The longest round trip between any two places of the pools, and the pools that stand there.
+pub(super) fn farthest<'a>(
+    view: View<'a>,
+    pools: impl Iterator<Item = &'a NodePool>,
+) -> Option<(Span, &'a str, &'a str)> {
+    let mut places = BTreeMap::new();
+    for pool in pools {
+        if let Some(kind) = view.kind(pool) {
+            let region = pool.region.as_deref().unwrap_or(&pool.provider);
+            places.entry((kind, region)).or_insert(pool.name.as_str());
+        }
+    }
+    let mut worst: Option<(Span, &str, &str)> = None;
+    for (i, (b, b_name)) in places.iter().enumerate() {
+        for (a, a_name) in places.iter().take(i) {
+            let rtt = catalog::rtt(*a, *b).rtt;
+            if worst.is_none_or(|(most, ..)| rtt > most) {
+                worst = Some((rtt, a_name, b_name));
+            }
+        }
+    }
+    worst
 }
 
 /// An error where it is `hard`, a warning where it is not.

@@ -2,7 +2,7 @@
 //!
 //! A rough sum over requests, no scheduler: what it refuses cannot fit, what it passes may not.
 
-use super::view::{View, nodes, placed};
+use super::view::{View, domain_name, graded, nodes, placed};
 use crate::catalog;
 use crate::diagnostic::Finding;
 use crate::manifest::{Domain, NodePool, Resources, Role};
@@ -45,7 +45,25 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             );
         }
     }
+    spread(view, found);
     room(view, found);
+}
+
+/// Whether the workers outlive what must be survived.
+fn spread(view: View<'_>, found: &mut Vec<Finding>) {
+    let domain = view.spec.resilience.survive.unwrap_or(Domain::Provider);
+    if view.places(view.with_role(Role::Worker), domain) == 1 {
+        let what = domain_name(domain);
+        let hard = view.spec.resilience.survive.is_some();
+        let message = format!("all workers stand in one {what}");
+        found.push(
+            graded(hard, "workers-in-one-place", &view.at("nodePools"), message)
+                .why(format!(
+                    "With that {what} every workload is lost, though the cluster lives"
+                ))
+                .fix(format!("Add a pool of workers in another {what}.")),
+        );
+    }
 }
 
 /// What a node of a pool can hold, if anybody knows.
@@ -151,6 +169,13 @@ pub(super) mod tests {
         vec![
             case("zero", "/spec/workloads/1/data/size", json!("0")),
             case("zero", &web("traffic/rate"), json!("0/s")),
+            case("workers-in-one-place", "/spec/nodePools/4", Value::Null)
+                .and_set("/spec/nodePools/4", Value::Null)
+                .and_set("/spec/storage/spread", json!("node"))
+                .and_set("/spec/storage/replicas", json!(2))
+                .with("storage-spread-too-narrow")
+                .with("preference-without-workers")
+                .with("capacity-short-after-loss"),
             case("workload-without-pods", &web("replicas"), json!(0)),
             case("workload-single-pod", &web("replicas"), json!(1)),
             case(
