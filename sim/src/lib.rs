@@ -1,2 +1,4 @@
 //! The simulated world.
 pub mod kernel;
+pub mod outcome;
+pub mod scenario;

@@ -190,6 +190,31 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
     for rule in rules {
         rule(view, &mut found);
     }
-    debug_assert!(found.iter().all(|f| CODES.contains(&f.code)));
+    for finding in &mut found {
+        assert!(CODES.contains(&finding.code), "{} is listed", finding.code);
+        for text in [&mut finding.message, &mut finding.why, &mut finding.fix] {
+            *text = printable(text);
+        }
+    }
     found
+}
+
+/// Names come from the user, and are shown: what moves a terminal's cursor is written out.
+fn printable(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn findings_cannot_move_the_cursor() {
+        assert_eq!(super::printable("a\u{1b}[2J\nü"), "a\\u{1b}[2J\\nü");
+    }
 }

@@ -86,8 +86,8 @@ fn network_address(range: &Range, found: &mut Vec<Finding>) {
         let message = format!("{net} is an address inside its range, not the range's own");
         found.push(
             Finding::error("cidr-has-host-bits", path, message)
-                .why("Clouds and Kubernetes refuse ranges with bits set behind the prefix")
-                .fix(format!("Write `{}`.", net.trunc())),
+                .why("clouds and Kubernetes refuse ranges with bits set behind the prefix")
+                .fix(format!("write `{}`", net.trunc())),
         );
     }
     let private = [
@@ -101,8 +101,8 @@ fn network_address(range: &Range, found: &mut Vec<Finding>) {
         let message = format!("{net} for {} is not private", range.what);
         found.push(
             Finding::warning("cidr-not-private", path, message)
-                .why("Whoever owns these addresses in the internet becomes unreachable from nodes")
-                .fix("Choose a range inside 10.0.0.0/8 (RFC 1918) or 100.64.0.0/10 (RFC 6598)."),
+                .why("whoever owns these addresses in the internet becomes unreachable from nodes")
+                .fix("choose a range inside 10.0.0.0/8 (RFC 1918) or 100.64.0.0/10 (RFC 6598)"),
         );
     }
 }
@@ -115,15 +115,15 @@ fn overlap(a: &Range, b: &Range, found: &mut Vec<Finding>) {
     if a.local && b.local {
         found.push(
             Finding::note("provider-networks-overlap", &b.path, message)
-                .why("They meet nowhere, as the mesh joins nodes, but cannot be peered later")
-                .fix("Give each provider a range of its own, such as 10.20.0.0/16."),
+                .why("they meet nowhere, as the mesh joins nodes, but cannot be peered later")
+                .fix("give each provider a range of its own, such as 10.20.0.0/16"),
         );
     } else {
         found.push(
             Finding::error("cidr-overlap", &b.path, message)
-                .why("A node would not know which of the two an address belongs to")
+                .why("a node would not know which of the two an address belongs to")
                 .fix(format!(
-                    "Move one of them, {} for example to `10.192.0.0/16`.",
+                    "move one of them, {} for example to `10.192.0.0/16`",
                     b.what
                 )),
         );
@@ -141,9 +141,9 @@ fn hosts(view: View<'_>, ranges: &[Range], found: &mut Vec<Finding>) {
                 let message = format!("{address} lies in the range of {}", range.what);
                 found.push(
                     Finding::error("host-inside-cidr", &path.field("address"), message)
-                        .why("Nodes would look for the host inside the cluster")
+                        .why("nodes would look for the host inside the cluster")
                         .fix(format!(
-                            "Move {} away from the hosts' own network.",
+                            "move {} away from the hosts' own network",
                             range.what
                         )),
                 );
@@ -170,9 +170,9 @@ fn mesh(view: View<'_>, found: &mut Vec<Finding>) {
         let message = format!("{net} has {} addresses for up to {most} nodes", usable(net));
         found.push(
             Finding::error("mesh-too-small", &view.at("mesh").field("cidr"), message)
-                .why("Each node keeps its mesh address for life; the range cannot be changed later")
+                .why("each node keeps its mesh address for life; the range cannot be changed later")
                 .fix(format!(
-                    "Use a prefix of /{} or shorter; /16 is usual.",
+                    "use a prefix of /{} or shorter; /16 is usual",
                     prefix_for(most)
                 )),
         );
@@ -197,8 +197,8 @@ fn pods(view: View<'_>, found: &mut Vec<Finding>) {
                 &view.at("kubernetes").field("podCidr"),
                 message,
             )
-            .why("A node without a pod range of its own never becomes ready")
-            .fix(format!("Use a prefix of /{prefix} or shorter.")),
+            .why("a node without a pod range of its own never becomes ready")
+            .fix(format!("use a prefix of /{prefix} or shorter")),
         );
     }
 }
@@ -215,7 +215,7 @@ fn services(view: View<'_>, found: &mut Vec<Finding>) {
             )
             .why("kubeadm gives its tenth address to cluster DNS")
             .fix(format!(
-                "Use a prefix of /{SERVICE_PREFIX_MAX} or shorter; /16 is usual."
+                "use a prefix of /{SERVICE_PREFIX_MAX} or shorter; /16 is usual"
             )),
         );
     } else if net.prefix_len() < SERVICE_PREFIX_MIN {
@@ -227,7 +227,7 @@ fn services(view: View<'_>, found: &mut Vec<Finding>) {
             )
             .why("API servers refuse service ranges of more than 20 bits")
             .fix(format!(
-                "Use a prefix of /{SERVICE_PREFIX_MIN} or longer; /16 is usual."
+                "use a prefix of /{SERVICE_PREFIX_MIN} or longer; /16 is usual"
             )),
         );
     }
@@ -254,16 +254,16 @@ fn provider_network(view: View<'_>, path: &Path, provider: &Provider, found: &mu
         let message = format!("{net} holds {subnets} subnets of a /24 for {needed} regions");
         found.push(
             Finding::error("provider-network-too-small", &path, message)
-                .why("One /24 is taken per region")
-                .fix("Use a prefix of /16."),
+                .why("one /24 is taken per region")
+                .fix("use a prefix of /16"),
         );
     }
     if let Some((region, count)) = regions.iter().find(|(_, n)| **n > NODES_PER_SUBNET) {
         let message = format!("up to {count} nodes in {region} share a /24 of {NODES_PER_SUBNET}");
         found.push(
             Finding::error("provider-network-too-small", &path, message)
-                .why("One /24 is taken per region, and providers keep some of its addresses")
-                .fix("Spread the pools over several regions, or lower their maximum."),
+                .why("one /24 is taken per region, and providers keep some of its addresses")
+                .fix("spread the pools over several regions, or lower their maximum"),
         );
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             let message = format!("`{}` forwards nothing", balancer.name);
             found.push(
                 Finding::error("load-balancer-without-roles", &path, message)
-                    .fix("Add a role, or remove the load balancer."),
+                    .fix("add a role, or remove the load balancer"),
             );
         }
         for (path, role) in placed(path.field("roles"), &balancer.roles) {
@@ -33,7 +33,7 @@ fn pools(view: View<'_>, path: &Path, balancer: &LoadBalancer, found: &mut Vec<F
             let message = format!("`{name}` has not the role load-balancer");
             found.push(
                 Finding::error("not-a-load-balancer-pool", &path, message)
-                    .fix("Give the pool the role, or choose another one."),
+                    .fix("give the pool the role, or choose another one"),
             );
         }
     }
@@ -45,7 +45,7 @@ fn pools(view: View<'_>, path: &Path, balancer: &LoadBalancer, found: &mut Vec<F
         let message = format!("`{}` may have no node at `{}`", balancer.name, empty.name);
         found.push(
             Finding::error("load-balancer-empty", &path, message)
-                .fix("Let each of its pools have at least one node."),
+                .fix("let each of its pools have at least one node"),
         );
         return;
     }
@@ -55,15 +55,15 @@ fn pools(view: View<'_>, path: &Path, balancer: &LoadBalancer, found: &mut Vec<F
         let message = format!("`{}` stands on no pool", balancer.name);
         found.push(
             Finding::error("load-balancer-without-pools", &path, message)
-                .fix("Name at least one pool with the role load-balancer."),
+                .fix("name at least one pool with the role load-balancer"),
         );
     } else if count == 1 {
         let hard = view.must_survive(Domain::Node);
         let message = format!("`{}` stands on a single node", balancer.name);
         found.push(
             graded(hard, "load-balancer-single-node", &path, message)
-                .why("The loss of that machine closes the way in")
-                .fix("Add a second load-balancer pool in another provider."),
+                .why("the loss of that machine closes the way in")
+                .fix("add a second load-balancer pool in another provider"),
         );
     } else if view.places(pools.iter().copied(), domain) == 1 {
         let hard = view.spec.resilience.survive.is_some();
@@ -72,9 +72,9 @@ fn pools(view: View<'_>, path: &Path, balancer: &LoadBalancer, found: &mut Vec<F
         found.push(
             graded(hard, "load-balancer-in-one-place", &path, message)
                 .why(format!(
-                    "The loss of that {what} closes the way in, however many nodes it has"
+                    "the loss of that {what} closes the way in, however many nodes it has"
                 ))
-                .fix(format!("Add a load-balancer pool in another {what}.")),
+                .fix(format!("add a load-balancer pool in another {what}")),
         );
     }
 }
@@ -99,8 +99,8 @@ fn targets(view: View<'_>, path: &Path, role: &LbRole, found: &mut Vec<Finding>)
         {
             found.push(
                 Finding::error(code, &path, format!("`{name}` {what}"))
-                    .why("The load balancer would find every backend there down")
-                    .fix("Remove it; without targetPools all fitting pools are the targets."),
+                    .why("the load balancer would find every backend there down")
+                    .fix("remove it; without targetPools all fitting pools are the targets"),
             );
         }
     }
@@ -111,7 +111,7 @@ fn targets(view: View<'_>, path: &Path, role: &LbRole, found: &mut Vec<Finding>)
                 path,
                 format!("`{}` has no backend", role.name),
             )
-            .fix("Add a pool with the fitting role: control-plane for api, worker for ingress."),
+            .fix("add a pool with the fitting role: control-plane for api, worker for ingress"),
         );
     }
 }
@@ -126,8 +126,8 @@ fn backend_check(path: &Path, balancer: &LoadBalancer, found: &mut Vec<Finding>)
                 path,
                 "a health check with a zero in it",
             )
-            .why("It would mark every backend down, or none ever")
-            .fix("Leave the check out: the defaults notice a dead backend within 1.5 s."),
+            .why("it would mark every backend down, or none ever")
+            .fix("leave the check out: the defaults notice a dead backend within 1.5 s"),
         );
     }
 }
@@ -154,15 +154,15 @@ fn api(view: View<'_>, found: &mut Vec<Finding>) {
                 "kubeadm's endpoint cannot be added later: nodes would follow one API server \
                      and be lost with it",
             )
-            .fix("Add a load balancer with a role of `kind: api` on port 6443."),
+            .fix("add a load balancer with a role of `kind: api` on port 6443"),
         );
     }
     if let [_, (path, second), ..] = entries.as_slice() {
         let message = format!("`{}` is a second entry to the API servers", second.name);
         found.push(
             Finding::warning("api-twice", path, message)
-                .why("A cluster has one control-plane endpoint; the others stay unused by nodes")
-                .fix("Keep the api role on one load balancer, on pools of several providers."),
+                .why("a cluster has one control-plane endpoint; the others stay unused by nodes")
+                .fix("keep the api role on one load balancer, on pools of several providers"),
         );
     }
 }

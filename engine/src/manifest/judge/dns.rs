@@ -24,8 +24,8 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             let message = format!("no name leads to `{}`", balancer.name);
             found.push(
                 Finding::warning("load-balancer-without-name", &path, message)
-                    .why("Clients that know one address lose the way in with that address")
-                    .fix("Add an entry to spec.dns."),
+                    .why("clients that know one address lose the way in with that address")
+                    .fix("add an entry to spec.dns"),
             );
         }
     }
@@ -41,7 +41,7 @@ fn ttl(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
                 format!("a TTL of {} cannot be used", dns.ttl),
             )
             .why("TTLs are whole seconds (RFC 1035), and caches keep nothing beyond a week")
-            .fix("Write `60s`."),
+            .fix("write `60s`"),
         );
     } else if view.provider(&dns.provider).map(|p| p.kind) == Some(ProviderKind::Cloudflare)
         && ttl < Span::from_secs(60)
@@ -49,8 +49,8 @@ fn ttl(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
         let message = format!("Cloudflare refuses a TTL of {}", dns.ttl);
         found.push(
             Finding::warning("ttl-below-minimum", path, message)
-                .why("Its lower bound is 60 s, and 30 s for Enterprise zones only")
-                .fix("Write `60s`, or use a provider of type `builtin` for this name."),
+                .why("its lower bound is 60 s, and 30 s for Enterprise zones only")
+                .fix("write `60s`, or use a provider of type `builtin` for this name"),
         );
     }
 }
@@ -64,10 +64,10 @@ fn health(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
         found.push(
             Finding::warning("dns-without-health-check", path, message)
                 .why(
-                    "Plain round robin has no health check: with one of n entry points lost, one \
+                    "plain round robin has no health check: with one of n entry points lost, one \
                      connection in n waits for its time-out, up to 131 s on Linux",
                 )
-                .fix("Add `healthCheck: { interval: 10s, threshold: 3 }`."),
+                .fix("add `healthCheck: { interval: 10s, threshold: 3 }`"),
         );
         return;
     };
@@ -76,8 +76,8 @@ fn health(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
         let message = "a health check that cannot work";
         found.push(
             Finding::error("dns-check-invalid", &path.field("healthCheck"), message)
-                .why("None of its numbers may be zero, and a check must end before the next begins")
-                .fix("Write `healthCheck: { interval: 10s, threshold: 3, timeout: 2s }`."),
+                .why("none of its numbers may be zero, and a check must end before the next begins")
+                .fix("write `healthCheck: { interval: 10s, threshold: 3, timeout: 2s }`"),
         );
         return;
     }
@@ -93,9 +93,9 @@ fn health(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
         );
         found.push(
             Finding::warning("dns-slower-than-rto", &path.field("ttl"), message)
-                .why("Clients that try one address only are away that long")
+                .why("clients that try one address only are away that long")
                 .fix(format!(
-                    "Lower ttl, interval or threshold, or set resilience.rto to {forgotten}."
+                    "lower ttl, interval or threshold, or set resilience.rto to {forgotten}"
                 )),
         );
     }
@@ -132,8 +132,8 @@ fn fate(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
         );
         found.push(
             graded(false, "dns-shares-fate", path, message)
-                .why("When it is lost, nobody can take its dead addresses out of the answers")
-                .fix("Keep the zone at a provider that carries no load balancer."),
+                .why("when it is lost, nobody can take its dead addresses out of the answers")
+                .fix("keep the zone at a provider that carries no load balancer"),
         );
     }
 }

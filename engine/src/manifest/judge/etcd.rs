@@ -5,6 +5,7 @@
 use super::view::{View, farthest};
 use crate::diagnostic::{Finding, Path};
 use crate::manifest::{Domain, Role};
+use crate::quorum::{AddRule, EtcdVersion};
 use crate::time::Span;
 use crate::units::Duration;
 
@@ -17,6 +18,8 @@ const ELECTION_MAX: Span = Span::from_secs(50);
 const HEARTBEATS_PER_ELECTION: u64 = 5;
 /// etcd's tuning guide: an election takes at least ten round trips.
 const RTTS_PER_ELECTION: u64 = 10;
+/// The newest minor whose rules for changes of members are known.
+const NEWEST: (u16, u16) = (3, 7);
 /// OpenShift 4.20 asks for less than this between etcd peers.
 const RTT_ADVISED: Span = Span::from_ms(50);
 
@@ -38,7 +41,7 @@ fn timing(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
                 path,
                 "etcd counts whole milliseconds, from 1",
             )
-            .fix("Write times like `100ms` and `1s`."),
+            .fix("write times like `100ms` and `1s`"),
         );
         return;
     }
@@ -48,7 +51,7 @@ fn timing(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
         found.push(
             Finding::error("etcd-election-ratio", path, message)
                 .why("etcd refuses to start with it")
-                .fix(format!("Set election to {}.", text(heartbeat.times(10)))),
+                .fix(format!("set election to {}", text(heartbeat.times(10)))),
         );
     }
     if election > ELECTION_MAX {
@@ -56,7 +59,7 @@ fn timing(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
         found.push(
             Finding::error("etcd-election-too-long", &path.field("election"), message)
                 .why("etcd refuses to start beyond 50 s")
-                .fix("Set election to ten round trips between the most distant members."),
+                .fix("set election to ten round trips between the most distant members"),
         );
     }
     let Some((rtt, a, b)) = farthest(view, view.with_role(Role::ControlPlane)) else {
@@ -69,16 +72,16 @@ fn timing(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
         found.push(
             Finding::warning("etcd-heartbeat-below-rtt", path, message)
                 .why("etcd advises 0.5 to 1.5 round trips: faster ones queue up and find no answer")
-                .fix(format!("Set heartbeat to {}.", text(advised))),
+                .fix(format!("set heartbeat to {}", text(advised))),
         );
     }
     if election < rtt.times(RTTS_PER_ELECTION) {
         let message = format!("an election of {election} for a round trip of {rtt} {between}");
         found.push(
             Finding::warning("etcd-election-below-rtt", path, message)
-                .why("Below ten round trips, jitter alone deposes leaders that are alive")
+                .why("below ten round trips, jitter alone deposes leaders that are alive")
                 .fix(format!(
-                    "Set heartbeat to {} and election to {}.",
+                    "set heartbeat to {} and election to {}",
                     text(advised),
                     text(advised.times(10))
                 )),
@@ -88,8 +91,8 @@ fn timing(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
         let message = format!("{rtt} of round trip {between}");
         found.push(
             Finding::note("etcd-members-far-apart", &view.at("nodePools"), message)
-                .why("Each write waits for a majority, so every API call becomes that much slower")
-                .fix("Choose regions of one continent, within about 50 ms."),
+                .why("each write waits for a majority, so every API call becomes that much slower")
+                .fix("choose regions of one continent, within about 50 ms"),
         );
     }
 }
@@ -108,54 +111,35 @@ fn version(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
         return;
     };
     let path = path.field("version");
-    let Some((major, minor, patch)) = super::kubernetes::parts(version) else {
+    let Ok(known) = version.parse::<EtcdVersion>() else {
+        let message = format!("`{version}` is not a released version of etcd");
         found.push(
-            Finding::error(
-                "etcd-version-form",
-                &path,
-                format!("`{version}` is not a version"),
-            )
-            .fix("Write three numbers, like `3.6.11`, or leave it to kubeadm."),
+            Finding::error("etcd-version-form", &path, message)
+                .fix("write three numbers, like `3.6.11`, or leave it to kubeadm"),
         );
         return;
     };
-    match (major, minor) {
-        (3, 4) => found.push(
-            Finding::warning(
-                "etcd-version-unsupported",
-                &path,
-                "etcd 3.4 has no PreVote by default",
-            )
-            .why("A member that comes back from a partition deposes a leader that is well")
-            .fix("Use 3.5 or later, or leave it to kubeadm."),
-        ),
-        (3, 5..=7) => {
-            // Since these, a member may be added while another one is down.
-            let fixed = match minor {
-                5 => Some(30),
-                6 => Some(11),
-                _ => None,
-            };
-            if let Some(since) = fixed.filter(|since| patch < *since)
-                && view.must_survive(Domain::Node)
-            {
-                let message = format!("etcd {version} adds members only while all are well");
-                found.push(
-                    Finding::note("etcd-adds-only-when-whole", &path, message)
-                        .why("With one of five members dead, it must go before another one joins")
-                        .fix(format!("Use 3.{minor}.{since} or later.")),
-                );
-            }
-        }
-        _ => found.push(
-            Finding::warning(
-                "etcd-version-unsupported",
-                &path,
-                format!("etcd {version} is not known"),
-            )
-            .why("Its rules for changes of members are not known, and so not guarded")
-            .fix("Use 3.5, 3.6 or 3.7, or leave it to kubeadm."),
-        ),
+    if (known.major, known.minor) > NEWEST || (known.major, known.minor) < (3, 4) {
+        let message = format!("etcd {version} is not known");
+        found.push(
+            Finding::warning("etcd-version-unsupported", &path, message)
+                .why("its rules for changes of members are not known, and so not guarded")
+                .fix("use 3.5, 3.6 or 3.7, or leave it to kubeadm"),
+        );
+    } else if !known.pre_vote_default() {
+        let message = format!("etcd {version} has no PreVote by default");
+        found.push(
+            Finding::warning("etcd-version-unsupported", &path, message)
+                .why("a member that comes back from a partition deposes a leader that is well")
+                .fix("use 3.5 or later, or leave it to kubeadm"),
+        );
+    } else if known.strict_add_rule() == AddRule::EveryVoter && view.must_survive(Domain::Node) {
+        let message = format!("etcd {version} adds members only while all are well");
+        found.push(
+            Finding::note("etcd-adds-only-when-whole", &path, message)
+                .why("with one of five members dead, it must go before another one joins")
+                .fix("use 3.5.30, 3.6.11 or later"),
+        );
     }
 }
 
@@ -213,6 +197,7 @@ pub(super) mod tests {
             Case::clean(ETCD, etcd_json("200ms", "1s")),
             Case::clean(ETCD, etcd_json("10s", "50s")),
             Case::clean(ETCD, json!({"version": "v3.6.11"})),
+            Case::clean(ETCD, json!({"version": "3.7.0"})),
         ]);
     }
 

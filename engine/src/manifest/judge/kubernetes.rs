@@ -2,6 +2,7 @@
 
 use super::view::View;
 use crate::diagnostic::Finding;
+use crate::quorum::EtcdVersion;
 
 /// Minor versions whose kubeadm flow this release knows: the three that upstream supports.
 const MINORS: std::ops::RangeInclusive<u32> = 34..=36;
@@ -16,25 +17,32 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
                 &path,
                 format!("`{version}` is not a version"),
             )
-            .why("Packages and images are chosen by the exact version")
-            .fix("Write three numbers, like `1.35.2`."),
+            .why("packages and images are chosen by the exact version")
+            .fix("write three numbers, like `1.35.2`"),
         );
         return;
     };
-    if major != 1 || !MINORS.contains(&minor) {
-        let old = major < 1 || (major == 1 && minor < *MINORS.start());
-        let message = format!(
-            "Kubernetes {version} is {}",
-            if old {
-                "no longer supported"
-            } else {
-                "not known"
-            }
+    if EtcdVersion::for_kubernetes(version).is_err() {
+        found.push(
+            Finding::error(
+                "kubernetes-version-unsupported",
+                &path,
+                format!("no Kubernetes {version}"),
+            )
+            .why("which etcd it brings is not known")
+            .fix(format!("use 1.{} to 1.{}", MINORS.start(), MINORS.end())),
         );
+    } else if major == 1 && !MINORS.contains(&minor) {
+        let known = if minor < *MINORS.start() {
+            "no longer supported"
+        } else {
+            "not known"
+        };
+        let message = format!("Kubernetes {version} is {known}");
         found.push(
             Finding::warning("kubernetes-version-unsupported", &path, message)
-                .why("Upstream mends three minor versions, and those are the ones tried here")
-                .fix(format!("Use 1.{} to 1.{}.", MINORS.start(), MINORS.end())),
+                .why("upstream mends three minor versions, and those are the ones tried here")
+                .fix(format!("use 1.{} to 1.{}", MINORS.start(), MINORS.end())),
         );
     }
 }
@@ -62,8 +70,9 @@ pub(super) mod tests {
         vec![
             case("kubernetes-version-form", path, json!("1.35")),
             case("kubernetes-version-form", path, json!("latest")),
-            case("kubernetes-version-unsupported", path, json!("1.33.9")),
-            case("kubernetes-version-unsupported", path, json!("v2.0.0")),
+            case("kubernetes-version-unsupported", path, json!("1.33.9")).only_warns(),
+            case("kubernetes-version-unsupported", path, json!("1.37.0")).only_warns(),
+            case("kubernetes-version-unsupported", path, json!("v2.0.0")).fails(),
         ]
     }
 

@@ -22,7 +22,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error("keepalive-out-of-bounds", &path, message)
                 .why("WireGuard counts whole seconds up to 65535; 0 turns keepalives off")
-                .fix("Write `25s`."),
+                .fix("write `25s`"),
         );
     } else if (keepalive.0 == Span::ZERO || keepalive.0 > NAT_FORGETS)
         && hosts().any(|host| host.behind_nat)
@@ -30,8 +30,8 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         let message = format!("a keepalive of {keepalive}, and there are hosts behind NAT");
         found.push(
             Finding::warning("keepalive-outlives-nat", &path, message)
-                .why("Their NAT forgets the way back after about 30 s of silence")
-                .fix("Write `25s`."),
+                .why("their NAT forgets the way back after about 30 s of silence")
+                .fix("write `25s`"),
         );
     }
     let members = view
@@ -42,8 +42,8 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         let message = "two etcd members stand behind NAT, and neither can dial the other";
         found.push(
             graded(hard, "etcd-behind-nat", &view.at("nodePools"), message)
-                .why("Members that cannot reach each other count as lost")
-                .fix("Use hosts that can be dialled for all members but one."),
+                .why("members that cannot reach each other count as lost")
+                .fix("use hosts that can be dialled for all members but one"),
         );
     }
 }

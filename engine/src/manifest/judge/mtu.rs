@@ -41,15 +41,15 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             format!("{mesh} does not fit a path of {path_mtu} less {WIREGUARD} of WireGuard");
         found.push(
             Finding::error("mesh-mtu-too-large", &mesh_path, message)
-                .why("Large packets vanish while small ones pass: connections open and then hang")
-                .fix(format!("Write `mtu: auto`, or at most {safe}.")),
+                .why("large packets vanish while small ones pass: connections open and then hang")
+                .fix(format!("write `mtu: auto`, or at most {safe}")),
         );
     } else if mesh < SMALLEST {
         let message = format!("{mesh} is less than every network carries");
         found.push(
             Finding::error("mesh-mtu-too-small", &mesh_path, message)
                 .why("IPv6 does not work below 1280, and each packet wastes more on headers")
-                .fix(format!("Write `mtu: auto`, or {SMALLEST} to {safe}.")),
+                .fix(format!("write `mtu: auto`, or {SMALLEST} to {safe}")),
         );
     }
     let Mtu::Fixed(cni) = view.spec.kubernetes.cni.mtu else {
@@ -64,16 +64,16 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         );
         found.push(
             Finding::error("cni-mtu-too-large", &path, message)
-                .why("Large packets between pods of different nodes vanish: connections hang")
-                .fix(format!("Write `mtu: auto`, or at most {most}.")),
+                .why("large packets between pods of different nodes vanish: connections hang")
+                .fix(format!("write `mtu: auto`, or at most {most}")),
         );
     } else if cni < SMALLEST - VXLAN && view.with_role(Role::Worker).next().is_some() {
         let message = format!("{cni} is less than even the smallest mesh leaves");
         found.push(
             Finding::error("cni-mtu-too-small", &path, message)
-                .why("Each packet wastes more on headers")
+                .why("each packet wastes more on headers")
                 .fix(format!(
-                    "Write `mtu: auto`, or {} to {most}.",
+                    "write `mtu: auto`, or {} to {most}",
                     SMALLEST - VXLAN
                 )),
         );

@@ -135,10 +135,10 @@ fn label(path: &Path, what: &str, name: &str, max: usize, found: &mut Vec<Findin
         let message = format!("`{name}` cannot be the name of a {what}");
         found.push(
             Finding::error("name-not-a-dns-label", path, message)
-                .why("Names become parts of host names: small letters, digits, hyphens inside")
+                .why("names become parts of host names: small letters, digits, hyphens inside")
                 .fix(match suggestion(name) {
-                    Some(better) => format!("Write `{better}`."),
-                    None => "Write a name like `web-1`.".to_owned(),
+                    Some(better) => format!("write `{better}`"),
+                    None => "write a name like `web-1`".to_owned(),
                 }),
         );
     }
@@ -148,8 +148,8 @@ fn label(path: &Path, what: &str, name: &str, max: usize, found: &mut Vec<Findin
             format!("the {what} name `{name}` has {length} characters, {max} are allowed");
         found.push(
             Finding::error("name-too-long", path, message)
-                .why("Node names are made of cluster and pool name and end at 63 characters")
-                .fix(format!("Shorten it by {}.", length - max)),
+                .why("node names are made of cluster and pool name and end at 63 characters")
+                .fix(format!("shorten it by {}", length - max)),
         );
     }
 }
@@ -180,8 +180,8 @@ fn once<T>(
             let message = format!("the {what} `{name}` stands here twice");
             found.push(
                 Finding::error("duplicate-name", &path, message)
-                    .why("Other parts refer to it by name, and must mean exactly one")
-                    .fix("Rename or remove one of the two."),
+                    .why("other parts refer to it by name, and must mean exactly one")
+                    .fix("rename or remove one of the two"),
             );
         }
     }
@@ -206,15 +206,15 @@ fn hosts(view: View<'_>, found: &mut Vec<Finding>) {
                 let message = format!("`{}` is no IPv4 address and no host name", host.address);
                 found.push(
                     Finding::error("bad-host-address", &path.field("address"), message)
-                        .fix("Write it like `203.0.113.11` or `rack-1.example.com`."),
+                        .fix("write it like `203.0.113.11` or `rack-1.example.com`"),
                 );
             }
             if !seen.insert((host.address.as_str(), host.ssh_port)) {
                 let message = format!("the host {} is in the cluster twice", host.address);
                 found.push(
                     Finding::error("duplicate-host", &path.field("address"), message)
-                        .why("One machine is one node")
-                        .fix("Remove one of the two, or correct its address or sshPort."),
+                        .why("one machine is one node")
+                        .fix("remove one of the two, or correct its address or sshPort"),
                 );
             }
         }
@@ -236,16 +236,16 @@ fn dns(view: View<'_>, found: &mut Vec<Finding>) {
                         &path,
                         format!("{full} is given twice"),
                     )
-                    .why("One name has one set of addresses: the last writer would win")
-                    .fix("Choose another name for one of the two."),
+                    .why("one name has one set of addresses: the last writer would win")
+                    .fix("choose another name for one of the two"),
                 );
             }
             if name.ends_with(&format!(".{}", dns.zone)) {
                 let message = format!("the name already contains the zone: it becomes {full}");
                 found.push(
                     Finding::warning("hostname-repeats-zone", &path, message)
-                        .why("Names are given inside the zone, which is added to them")
-                        .fix(format!("Leave `.{}` out.", dns.zone)),
+                        .why("names are given inside the zone, which is added to them")
+                        .fix(format!("leave `.{}` out", dns.zone)),
                 );
             }
         }
@@ -259,8 +259,8 @@ fn host_name(path: &Path, full: &str, found: &mut Vec<Finding>) {
     if full.len() > 253 || !body.split('.').all(good) {
         found.push(
             Finding::error("bad-dns-name", path, format!("`{full}` is not a DNS name"))
-                .why("Each part is a DNS label of at most 63 characters, the whole has at most 253")
-                .fix("Use small letters, digits and hyphens, as in `api.shop`."),
+                .why("each part is a DNS label of at most 63 characters, the whole has at most 253")
+                .fix("use small letters, digits and hyphens, as in `api.shop`"),
         );
     }
 }
@@ -281,8 +281,8 @@ fn keys(path: &Path, map: &BTreeMap<String, String>, values: bool, found: &mut V
             let message = format!("Kubernetes refuses `{key}: {value}`");
             found.push(
                 Finding::error("bad-label", path, message)
-                    .why("Keys and values have at most 63 letters, digits, `-`, `_` and `.`")
-                    .fix("Write it like `example.com/tier: web`."),
+                    .why("keys and values have at most 63 letters, digits, `-`, `_` and `.`")
+                    .fix("write it like `example.com/tier: web`"),
             );
         }
     }

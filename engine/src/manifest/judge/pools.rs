@@ -31,15 +31,15 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
                 &whole,
                 "no pool has the role control-plane",
             )
-            .why("Without API servers and etcd there is no cluster")
-            .fix("Give a pool the role: three pools of one node in three providers is best."),
+            .why("without API servers and etcd there is no cluster")
+            .fix("give a pool the role: three pools of one node in three providers is best"),
         );
     }
     if view.with_role(Role::Worker).next().is_none() {
         found.push(
             Finding::warning("no-worker", &whole, "no pool has the role worker")
-                .why("Control planes are tainted: workloads would have no place")
-                .fix("Add a pool with the role worker."),
+                .why("control planes are tainted: workloads would have no place")
+                .fix("add a pool with the role worker"),
         );
     }
 }
@@ -54,7 +54,7 @@ fn size(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
                 path,
                 format!("`{}` has no size", pool.name),
             )
-            .fix("Add `count: 1`, `autoscale: { min: 1, max: 3 }`, or `hosts` if it is static."),
+            .fix("add `count: 1`, `autoscale: { min: 1, max: 3 }`, or `hosts` if it is static"),
         ),
         1 => {}
         _ => found.push(
@@ -64,13 +64,13 @@ fn size(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
                 format!("`{}` has two sizes", pool.name),
             )
             .why("`count`, `autoscale` and `hosts` exclude each other")
-            .fix("Keep one of them."),
+            .fix("keep one of them"),
         ),
     }
     if pool.count == Some(0) {
         found.push(
             Finding::error("pool-empty", &path.field("count"), "a pool of no nodes")
-                .fix("Write at least 1, or remove the pool."),
+                .fix("write at least 1, or remove the pool"),
         );
     }
     if let Some(bounds) = pool.autoscale {
@@ -82,11 +82,11 @@ fn size(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
                     &path.field("max"),
                     "a pool that never has a node",
                 )
-                .fix("Raise max to at least 1, or remove the pool."),
+                .fix("raise max to at least 1, or remove the pool"),
             );
         } else if bounds.min > bounds.max {
             let message = format!("min {} is more than max {}", bounds.min, bounds.max);
-            found.push(Finding::error("autoscale-inverted", &path, message).fix("Swap the two."));
+            found.push(Finding::error("autoscale-inverted", &path, message).fix("swap the two"));
         }
         let fixed = pool.roles.iter().find(|role| **role != Role::Worker);
         if let Some(role) = fixed {
@@ -98,9 +98,9 @@ fn size(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
             found.push(
                 Finding::error("autoscale-not-of-workers", &path, what)
                     .why(
-                        "Each change of members needs a quorum, and each change of addresses a TTL",
+                        "each change of members needs a quorum, and each change of addresses a TTL",
                     )
-                    .fix("Write `count` for this pool."),
+                    .fix("write `count` for this pool"),
             );
         }
     }
@@ -108,7 +108,7 @@ fn size(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
     if most > NODES_MAX {
         let message = format!("{most} nodes are more than any cluster has");
         found.push(Finding::error("pool-too-large", path, message).fix(format!(
-            "Stay below {NODES_MAX}; Kubernetes itself supports 5000."
+            "stay below {NODES_MAX}; Kubernetes itself supports 5000"
         )));
     }
 }
@@ -122,7 +122,7 @@ fn roles(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
                 &path,
                 format!("`{}` has no role", pool.name),
             )
-            .fix("Write `roles: [worker]`, or control-plane, or load-balancer."),
+            .fix("write `roles: [worker]`, or control-plane, or load-balancer"),
         );
     }
     let mut seen = BTreeSet::new();
@@ -130,7 +130,7 @@ fn roles(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
         if !seen.insert(role) {
             found.push(
                 Finding::error("role-twice", &path, "the role stands here twice")
-                    .fix("Remove one of the two."),
+                    .fix("remove one of the two"),
             );
         }
     }
@@ -141,8 +141,8 @@ fn roles(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
                 &path,
                 "etcd members on machines that may be taken back",
             )
-            .why("The provider may take all of them in one minute, and the quorum with them")
-            .fix("Remove `spot` here; workers bear it."),
+            .why("the provider may take all of them in one minute, and the quorum with them")
+            .fix("remove `spot` here; workers bear it"),
         );
     } else if pool.spot && pool.roles.contains(&Role::LoadBalancer) {
         found.push(
@@ -151,8 +151,8 @@ fn roles(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
                 &path,
                 "an entry point that may be taken back",
             )
-            .why("Each loss costs its clients a TTL")
-            .fix("Remove `spot` here; workers bear it."),
+            .why("each loss costs its clients a TTL")
+            .fix("remove `spot` here; workers bear it"),
         );
     }
 }
@@ -165,7 +165,7 @@ fn of_machines(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
         );
         found.push(
             Finding::error("hosts-outside-static", &path.field("hosts"), message)
-                .fix("Use `count`, or move the hosts to a provider of type static."),
+                .fix("use `count`, or move the hosts to a provider of type static"),
         );
     }
     let parts = [
@@ -182,8 +182,8 @@ fn of_machines(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
             let message = format!("`{}` does not say its {field}", pool.name);
             found.push(
                 Finding::error(code, path, message)
-                    .why("A machine cannot be ordered without it")
-                    .fix(format!("Add `{field}:` with the provider's name for it.")),
+                    .why("a machine cannot be ordered without it")
+                    .fix(format!("add `{field}:` with the provider's name for it")),
             );
         }
     }
@@ -194,8 +194,8 @@ fn of_hosts(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
         let message = format!("`{}` is static: its machines must be listed", pool.provider);
         found.push(
             Finding::error("hosts-missing", path, message)
-                .why("Nothing can be made there, so a number alone gives no machine")
-                .fix("Write `hosts: [{ address: 203.0.113.11 }]` in place of the number."),
+                .why("nothing can be made there, so a number alone gives no machine")
+                .fix("write `hosts: [{ address: 203.0.113.11 }]` in place of the number"),
         );
     }
     let idle = [
@@ -208,7 +208,7 @@ fn of_hosts(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
             let message = format!("`{field}` has no meaning for machines that exist already");
             found.push(
                 Finding::warning("static-field-ignored", &path.field(field), message)
-                    .fix("Remove it."),
+                    .fix("remove it"),
             );
         }
     }
@@ -221,8 +221,8 @@ fn of_hosts(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
                     &path.field("behindNat"),
                     message,
                 )
-                .why("An entry point must be reachable from outside")
-                .fix("Use a host with a public address as load balancer."),
+                .why("an entry point must be reachable from outside")
+                .fix("use a host with a public address as load balancer"),
             );
         }
     }
@@ -252,9 +252,8 @@ fn zeros(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
 /// Refuses a quantity that must be more than nothing.
 pub(super) fn zero(path: &Path, what: &str, amount: u64, found: &mut Vec<Finding>) {
     if amount == 0 {
-        found.push(
-            Finding::error("zero", path, what).fix("Write what it has, or remove the entry."),
-        );
+        found
+            .push(Finding::error("zero", path, what).fix("write what it has, or remove the entry"));
     }
 }
 

@@ -36,7 +36,7 @@ fn zero(path: &Path, port: u16, found: &mut Vec<Finding>) {
     if port == 0 {
         found.push(
             Finding::error("port-zero", path, "port 0 cannot be listened on")
-                .fix("Choose a port from 1 to 65535."),
+                .fix("choose a port from 1 to 65535"),
         );
     }
 }
@@ -50,8 +50,8 @@ fn protocol(path: &Path, role: &LbRole, found: &mut Vec<Finding>) {
                 &path.field("proxyProtocol"),
                 "the PROXY protocol needs TCP",
             )
-            .why("It is a first line in a stream, and UDP has no stream")
-            .fix("Remove proxyProtocol, or set `protocol: tcp`."),
+            .why("it is a first line in a stream, and UDP has no stream")
+            .fix("remove proxyProtocol, or set `protocol: tcp`"),
         );
     }
     if role.kind == LbKind::Ingress {
@@ -65,15 +65,15 @@ fn protocol(path: &Path, role: &LbRole, found: &mut Vec<Finding>) {
                 &path,
                 "API servers do not speak PROXY",
             )
-            .why("They would take its first line for a broken TLS handshake")
-            .fix("Remove proxyProtocol from this role."),
+            .why("they would take its first line for a broken TLS handshake")
+            .fix("remove proxyProtocol from this role"),
         );
     }
     if udp {
         let path = path.field("protocol");
         found.push(
             Finding::error("api-over-udp", &path, "API servers listen on TCP only")
-                .fix("Set `protocol: tcp`, or leave it out."),
+                .fix("set `protocol: tcp`, or leave it out"),
         );
     }
     let target = role.target_port.unwrap_or(role.port);
@@ -81,8 +81,8 @@ fn protocol(path: &Path, role: &LbRole, found: &mut Vec<Finding>) {
         let message = format!("API servers listen on {API_SERVER}, not on {target}");
         found.push(
             Finding::error("api-target-port", path, message)
-                .why("Every connection would be refused by the backend")
-                .fix(format!("Set `targetPort: {API_SERVER}`.")),
+                .why("every connection would be refused by the backend")
+                .fix(format!("set `targetPort: {API_SERVER}`")),
         );
     }
 }
@@ -143,8 +143,8 @@ fn clashes(view: View<'_>, pool: &NodePool, found: &mut Vec<Finding>) {
                 );
                 found.push(
                     Finding::error("port-clash", &path.field("port"), message)
-                        .why("Two programs cannot listen on one port of one machine")
-                        .fix("Change one of the ports, or put the load balancer on other pools."),
+                        .why("two programs cannot listen on one port of one machine")
+                        .fix("change one of the ports, or put the load balancer on other pools"),
                 );
             }
         }

@@ -19,10 +19,10 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             found.push(
                 Finding::note("provider-not-in-catalogue", &path, message)
                     .why(format!(
-                        "Its round trips to the others are taken as {}",
+                        "its round trips to the others are taken as {}",
                         catalog::UNKNOWN_PLACE.rtt
                     ))
-                    .fix("Nothing has to be done; measure before trusting a simulation."),
+                    .fix("nothing has to be done; measure before trusting a simulation"),
             );
         }
     }
@@ -41,7 +41,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
                     &path.field("provider"),
                     message,
                 )
-                .fix("Choose a provider with machines for this pool."),
+                .fix("choose a provider with machines for this pool"),
             );
         }
     }
@@ -51,7 +51,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             let message = format!("`{}` cannot keep DNS records", dns.provider);
             found.push(
                 Finding::error("provider-without-dns", &path.field("provider"), message)
-                    .fix("Choose a provider that hosts zones, or one of type `builtin`."),
+                    .fix("choose a provider that hosts zones, or one of type `builtin`"),
             );
         }
     }
@@ -69,8 +69,8 @@ fn credentials(path: &Path, provider: &Provider, found: &mut Vec<Finding>) {
         let message = format!("`{}` has no credentials", provider.name);
         found.push(
             Finding::warning("credentials-missing", path, message)
-                .why("It can be simulated without them, but nothing can be made there")
-                .fix("Say where they are: `credentials: { env: NAME }`, `file` or `secret`."),
+                .why("it can be simulated without them, but nothing can be made there")
+                .fix("say where they are: `credentials: { env: NAME }`, `file` or `secret`"),
         );
     }
     let malformed = match &provider.credentials {
@@ -86,8 +86,8 @@ fn credentials(path: &Path, provider: &Provider, found: &mut Vec<Finding>) {
         let message = "the credentials lead nowhere";
         found.push(
             Finding::error("credentials-malformed", &path.field("credentials"), message)
-                .why("They are the name of a variable, the path of a file, or `namespace/name`")
-                .fix("Write for example `credentials: { env: HCLOUD_TOKEN }`."),
+                .why("they are the name of a variable, the path of a file, or `namespace/name`")
+                .fix("write for example `credentials: { env: HCLOUD_TOKEN }`"),
         );
     }
     if provider.kind == ProviderKind::Rfc2136 && provider.endpoint.is_none() {
@@ -97,7 +97,7 @@ fn credentials(path: &Path, provider: &Provider, found: &mut Vec<Finding>) {
         );
         found.push(
             Finding::error("endpoint-missing", path, message)
-                .fix("Add its address: `endpoint: ns1.example.com:53`."),
+                .fix("add its address: `endpoint: ns1.example.com:53`"),
         );
     }
 }
@@ -115,7 +115,7 @@ fn region(path: &Path, pool: &NodePool, kind: ProviderKind, found: &mut Vec<Find
             let names = known.iter().map(|r| r.name);
             found.push(
                 Finding::warning("unknown-region", &path_of, message)
-                    .why("Its distance to the others is unknown, and creating machines may fail")
+                    .why("its distance to the others is unknown, and creating machines may fail")
                     .fix(name_fix(
                         name,
                         names,
@@ -132,7 +132,7 @@ fn region(path: &Path, pool: &NodePool, kind: ProviderKind, found: &mut Vec<Find
                 let zones = region.zones.iter().copied();
                 found.push(
                     Finding::warning("unknown-zone", &path.field("zone"), message)
-                        .why("Creating machines there may fail")
+                        .why("creating machines there may fail")
                         .fix(name_fix(
                             zone,
                             zones,
@@ -160,15 +160,15 @@ fn machine_type(path: &Path, pool: &NodePool, kind: ProviderKind, found: &mut Ve
         let fix = name_fix(name, known, "keep it if it is newer than this catalogue");
         let path = path.field("machineType");
         let finding = graded(false, "unknown-machine-type", &path, message);
-        found.push(finding.why("Creating machines may fail").fix(fix));
+        found.push(finding.why("creating machines may fail").fix(fix));
     }
     let (cloud, worker) = (name.is_some(), pool.roles.contains(&Role::Worker));
     if worker && pool.capacity.is_none() && (cloud || kind == ProviderKind::Static) {
         let message = format!("nobody knows what a node of `{}` can hold", pool.name);
         found.push(
             Finding::note("capacity-unknown", path, message)
-                .why("Whether workloads fit cannot be judged")
-                .fix("Say it: `capacity: { cpu: 4, memory: 8Gi }`."),
+                .why("whether workloads fit cannot be judged")
+                .fix("say it: `capacity: { cpu: 4, memory: 8Gi }`"),
         );
     }
 }

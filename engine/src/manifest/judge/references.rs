@@ -83,7 +83,7 @@ fn workloads(view: View<'_>, found: &mut Vec<Finding>) {
                     &path.field("traffic").field("through"),
                     message,
                 )
-                .why("Clients reach a workload by a load balancer's role: `balancer/role`")
+                .why("clients reach a workload by a load balancer's role: `balancer/role`")
                 .fix(fix),
             );
         }
@@ -96,7 +96,7 @@ fn workloads(view: View<'_>, found: &mut Vec<Finding>) {
                 let message = format!("no worker stands at `{}`", prefer.provider);
                 found.push(
                     Finding::warning("preference-without-workers", &path, message)
-                        .why("The preference can never be followed")
+                        .why("the preference can never be followed")
                         .fix(name_fix(
                             &prefer.provider,
                             homes.iter().copied(),
@@ -117,7 +117,7 @@ fn unused(view: View<'_>, found: &mut Vec<Finding>) {
             let message = format!("nothing uses the provider `{}`", provider.name);
             found.push(
                 Finding::note("unused-provider", &path, message)
-                    .fix("Remove it, or give it a pool or a DNS zone."),
+                    .fix("remove it, or give it a pool or a DNS zone"),
             );
         }
     }
@@ -130,8 +130,8 @@ fn unused(view: View<'_>, found: &mut Vec<Finding>) {
             let message = format!("no load balancer stands on the pool `{}`", pool.name);
             found.push(
                 Finding::warning("unused-load-balancer-pool", &path, message)
-                    .why("Its machines cost money and carry nothing")
-                    .fix("Name it in `pools` of a load balancer, or remove it."),
+                    .why("its machines cost money and carry nothing")
+                    .fix("name it in `pools` of a load balancer, or remove it"),
             );
         }
     }

@@ -25,8 +25,8 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         );
         found.push(
             graded(hard, "data-without-storage", &path, message)
-                .why("Its data would lie on one node and be lost with it")
-                .fix("Add `storage: { engine: longhorn, replicas: 3, spread: provider }`."),
+                .why("its data would lie on one node and be lost with it")
+                .fix("add `storage: { engine: longhorn, replicas: 3, spread: provider }`"),
         );
     } else if let Some(rpo) = view.spec.resilience.rpo
         && copies == 1
@@ -35,8 +35,8 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         let message = format!("an RPO of {rpo} with one copy of the data");
         found.push(
             Finding::error("rpo-needs-copies", &path.field("replicas"), message)
-                .why("Only copies that are written at the same time lose nothing with a node")
-                .fix("Set replicas to 3, or at least 2."),
+                .why("only copies that are written at the same time lose nothing with a node")
+                .fix("set replicas to 3, or at least 2"),
         );
     }
     if let Some(storage) = view.spec.storage {
@@ -67,9 +67,9 @@ fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
                 &path.field("replicas"),
                 message,
             )
-            .why("The copies that find no place leave every volume degraded for ever")
+            .why("the copies that find no place leave every volume degraded for ever")
             .fix(format!(
-                "Add workers in another {what}, or set replicas to {}.",
+                "add workers in another {what}, or set replicas to {}",
                 domains.max(1)
             )),
         );
@@ -81,8 +81,8 @@ fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
         let message = format!("copies are kept apart by {spread}, a whole {wanted} may be lost");
         found.push(
             Finding::error("storage-spread-too-narrow", &path.field("spread"), message)
-                .why(format!("All copies of a volume may stand in one {wanted}"))
-                .fix(format!("Set `spread: {wanted}`.")),
+                .why(format!("all copies of a volume may stand in one {wanted}"))
+                .fix(format!("set `spread: {wanted}`")),
         );
     }
 }
@@ -94,8 +94,8 @@ fn distance(view: View<'_>, found: &mut Vec<Finding>) {
         let message = format!("{rtt} of round trip between workers of {a} and {b}");
         found.push(
             Finding::warning("storage-far-apart", &view.at("storage"), message)
-                .why("Each write waits for all copies; above 100 ms mounts begin to fail")
-                .fix("Keep workers with data in regions of one continent."),
+                .why("each write waits for all copies; above 100 ms mounts begin to fail")
+                .fix("keep workers with data in regions of one continent"),
         );
     }
 }

@@ -2,9 +2,8 @@
 
 use super::{CODES, judge};
 use crate::diagnostic::Severity;
-use crate::manifest::Manifest;
-use saphyr_parser::{Event, Parser, ScalarStyle};
-use serde_json::{Map, Value};
+use crate::manifest::{Manifest, load};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Edits of the shipped manifest, and what they must lead to.
@@ -12,7 +11,7 @@ pub(super) struct Case {
     edits: Vec<(String, Value)>,
     codes: BTreeSet<&'static str>,
     first: Option<&'static str>,
-    warning: bool,
+    severity: Option<Severity>,
 }
 
 /// One edit that leads to one code. `null` removes what is there; a last `-` appends.
@@ -21,7 +20,7 @@ pub(super) fn case(code: &'static str, path: &str, value: Value) -> Case {
         edits: vec![(path.to_owned(), value)],
         codes: BTreeSet::from([code]),
         first: Some(code),
-        warning: false,
+        severity: None,
     }
 }
 
@@ -32,7 +31,7 @@ impl Case {
             edits: vec![(path.to_owned(), value)],
             codes: BTreeSet::new(),
             first: None,
-            warning: false,
+            severity: None,
         }
     }
 
@@ -48,17 +47,24 @@ impl Case {
         self
     }
 
+    /// What is found must be an error.
+    pub(super) fn fails(mut self) -> Self {
+        self.severity = Some(Severity::Error);
+        self
+    }
+
     /// What is found must be no worse than a warning.
     pub(super) fn only_warns(mut self) -> Self {
-        self.warning = true;
+        self.severity = Some(Severity::Warning);
         self
     }
 }
 
 /// Judges each case and compares the codes, all of them.
 pub(super) fn run(cases: Vec<Case>) {
+    let shipped = shipped("three-clouds.yaml");
     for case in cases {
-        let mut document = document(THREE_CLOUDS);
+        let mut document = serde_json::to_value(&shipped).expect("manifests are data");
         for (path, value) in &case.edits {
             edit(&mut document, path, value.clone());
         }
@@ -74,12 +80,15 @@ pub(super) fn run(cases: Vec<Case>) {
                 finding.code
             );
             assert!(
-                !finding.fix.is_empty() && !finding.message.ends_with('.'),
+                !finding.fix.is_empty()
+                    && !finding.message.ends_with('.')
+                    && !finding.fix.ends_with('.'),
                 "{finding:?}"
             );
             assert!(finding.path.as_str().starts_with(['s', 'm']), "{finding:?}");
-            if case.warning && Some(finding.code) == case.first {
-                assert_eq!(finding.severity, Severity::Warning, "{what}");
+            if Some(finding.code) == case.first {
+                let severity = case.severity.unwrap_or(finding.severity);
+                assert_eq!(finding.severity, severity, "{what}");
             }
         }
     }
@@ -106,52 +115,19 @@ fn edit(document: &mut Value, path: &str, value: Value) {
     }
 }
 
-const THREE_CLOUDS: &str = include_str!("../../../../scenarios/manifests/three-clouds.yaml");
-
 /// A manifest of the repository.
 pub(super) fn shipped(file: &str) -> Manifest {
     let text = match file {
-        "three-clouds.yaml" => THREE_CLOUDS,
+        "three-clouds.yaml" => include_str!("../../../../scenarios/manifests/three-clouds.yaml"),
         "two-providers.yaml" => include_str!("../../../../scenarios/manifests/two-providers.yaml"),
         "five-members.yaml" => include_str!("../../../../scenarios/manifests/five-members.yaml"),
         "migrate-to.yaml" => include_str!("../../../../scenarios/manifests/migrate-to.yaml"),
         "burst-to.yaml" => include_str!("../../../../scenarios/manifests/burst-to.yaml"),
         _ => panic!("{file} is not shipped"),
     };
-    serde_json::from_value(document(text)).unwrap_or_else(|e| panic!("{file}: {e}"))
-}
-
-/// The one document of a well-formed YAML text without anchors.
-fn document(text: &str) -> Value {
-    let mut open: Vec<(Value, Option<String>)> = Vec::new();
-    for event in Parser::new_from_str(text) {
-        let mut done = match event.expect("well-formed YAML").0 {
-            Event::MappingStart(..) => {
-                open.push((Value::Object(Map::new()), None));
-                continue;
-            }
-            Event::SequenceStart(..) => {
-                open.push((Value::Array(Vec::new()), None));
-                continue;
-            }
-            Event::Scalar(text, ScalarStyle::Plain, ..) => {
-                serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned()))
-            }
-            Event::Scalar(text, ..) => Value::String(text.into_owned()),
-            Event::MappingEnd | Event::SequenceEnd => open.pop().expect("it was opened").0,
-            _ => continue,
-        };
-        match open.last_mut() {
-            None => return done,
-            Some((Value::Array(list), _)) => list.push(done),
-            Some((Value::Object(map), Some(key))) => {
-                map.insert(std::mem::take(key), done.take());
-                open.last_mut().expect("still open").1 = None;
-            }
-            Some((_, key)) => *key = Some(done.as_str().expect("keys are text").to_owned()),
-        }
-    }
-    panic!("no document");
+    let loaded = load(text.as_bytes(), None);
+    let said = format!("{:#?}", loaded.diagnostics);
+    loaded.manifest.unwrap_or_else(|| panic!("{file}: {said}"))
 }
 
 #[test]

@@ -207,11 +207,11 @@ pub(super) fn name_fix<'a>(
 ) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(near) = crate::diagnostic::nearest(wanted, known.iter().copied()) {
-        return format!("Did you mean `{near}`? Otherwise {declare}.");
+        return format!("write `{near}`, if that is meant; otherwise {declare}");
     }
     match known.len() {
-        0 => format!("There is none yet: {declare}."),
-        1..=12 => format!("Known here: {}. Otherwise {declare}.", known.join(", ")),
-        n => format!("{n} others are known, none is like it; otherwise {declare}."),
+        0 => format!("there is none yet: {declare}"),
+        1..=12 => format!("choose one of {}; otherwise {declare}", known.join(", ")),
+        n => format!("{n} others are known, none is like it; otherwise {declare}"),
     }
 }

@@ -31,17 +31,17 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         if workload.replicas == 0 {
             found.push(
                 Finding::warning("workload-without-pods", &path, "it runs nowhere")
-                    .fix("Set replicas to at least 1, or remove the workload."),
+                    .fix("set replicas to at least 1, or remove the workload"),
             );
         } else if workload.replicas == 1 && view.must_survive(Domain::Node) {
             let message = format!("`{}` has a single pod", workload.name);
             found.push(
                 Finding::warning("workload-single-pod", &path, message)
                     .why(
-                        "When its node is lost, Kubernetes waits 40 s for the node and 300 s more \
+                        "when its node is lost, Kubernetes waits 40 s for the node and 300 s more \
                          before it starts the pod elsewhere",
                     )
-                    .fix("Set replicas to 2 or more."),
+                    .fix("set replicas to 2 or more"),
             );
         }
     }
@@ -59,9 +59,9 @@ fn spread(view: View<'_>, found: &mut Vec<Finding>) {
         found.push(
             graded(hard, "workers-in-one-place", &view.at("nodePools"), message)
                 .why(format!(
-                    "With that {what} every workload is lost, though the cluster lives"
+                    "with that {what} every workload is lost, though the cluster lives"
                 ))
-                .fix(format!("Add a pool of workers in another {what}.")),
+                .fix(format!("add a pool of workers in another {what}")),
         );
     }
 }
@@ -116,8 +116,8 @@ fn room(view: View<'_>, found: &mut Vec<Finding>) {
             );
             found.push(
                 Finding::error("workload-fits-nowhere", &path.field("requests"), message)
-                    .why("Its pods would stay pending for ever")
-                    .fix("Lower the requests, or use a larger machine type for a worker pool."),
+                    .why("its pods would stay pending for ever")
+                    .fix("lower the requests, or use a larger machine type for a worker pool"),
             );
         }
     }
@@ -141,8 +141,8 @@ fn room(view: View<'_>, found: &mut Vec<Finding>) {
                 &path,
                 "workloads ask for more than workers have",
             )
-            .why("Some pods would stay pending even with every pool at its maximum")
-            .fix("Raise count or autoscale.max of a worker pool, or lower requests."),
+            .why("some pods would stay pending even with every pool at its maximum")
+            .fix("raise count or autoscale.max of a worker pool, or lower requests"),
         );
         return;
     }
@@ -153,8 +153,8 @@ fn room(view: View<'_>, found: &mut Vec<Finding>) {
         let message = format!("without {provider} the workers cannot hold all workloads");
         found.push(
             Finding::warning("capacity-short-after-loss", &path, message)
-                .why("The cluster keeps its quorum then, and a part of the pods stays pending")
-                .fix("Raise count or autoscale.max of workers in the other providers."),
+                .why("the cluster keeps its quorum then, and a part of the pods stays pending")
+                .fix("raise count or autoscale.max of workers in the other providers"),
         );
     }
 }
