@@ -197,13 +197,15 @@ pub(super) mod tests {
                 "load-balancer-single-node",
                 &balancer(1, "pools"),
                 json!(["lb-aws"]),
-            ),
+            )
+            .fails(),
             case(
                 "load-balancer-in-one-place",
                 &balancer(1, "pools"),
                 json!(["lb-aws"]),
             )
-            .and_set("/spec/nodePools/7/count", json!(2)),
+            .and_set("/spec/nodePools/7/count", json!(2))
+            .fails(),
             case(
                 "load-balancer-in-one-place",
                 &balancer(1, "pools"),
@@ -253,9 +255,23 @@ pub(super) mod tests {
                 "/spec/loadBalancers/0",
                 Value::Null,
             )
-            .and_set("/spec/dns/0", Value::Null),
+            .and_set("/spec/dns/0", Value::Null)
+            .fails(),
             case("api-twice", &balancer(1, "roles/-"), second_api),
         ]
+    }
+
+    #[test]
+    fn a_single_api_server_needs_no_load_balancer() {
+        let one = case(
+            "majority-in-one-location",
+            "/spec/loadBalancers/0",
+            Value::Null,
+        )
+        .and_set("/spec/dns/0", Value::Null)
+        .and_set("/spec/nodePools/2", Value::Null)
+        .and_set("/spec/nodePools/1", Value::Null);
+        run(vec![one]);
     }
 
     #[test]

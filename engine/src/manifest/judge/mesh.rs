@@ -68,7 +68,8 @@ pub(super) mod tests {
                     "/spec/nodePools/3/roles",
                     json!(["control-plane", "worker"]),
                 )
-                .with("zero-slack-after-loss"),
+                .with("zero-slack-after-loss")
+                .fails(),
         ]
     }
 

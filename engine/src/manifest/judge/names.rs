@@ -370,6 +370,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn host_names_are_taken_as_they_are_found() {
+        let host = "/spec/nodePools/3/hosts/0/address";
+        run(vec![
+            Case::clean(host, json!("rack-1.lan_2.Example")),
+            Case::clean(host, json!("10.9.8.7")),
+        ]);
+    }
+
+    #[test]
     fn a_better_name_is_proposed() {
         assert_eq!(super::suggestion("My_Shop "), Some("my-shop".to_owned()));
         assert_eq!(super::suggestion("__"), None);

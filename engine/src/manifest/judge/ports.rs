@@ -217,6 +217,16 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn kubelets_listen_where_pods_run() {
+        let path = "/spec/loadBalancers/1/roles/-";
+        let role = json!({"name": "odd", "kind": "ingress", "port": 10_250});
+        run(vec![
+            Case::clean(path, role.clone()),
+            case("port-clash", path, role).and_set("/spec/nodePools/6/roles/-", json!("worker")),
+        ]);
+    }
+
+    #[test]
     fn the_same_number_over_another_transport_is_no_clash() {
         let path = "/spec/loadBalancers/1/roles/-";
         let role = json!({"name": "quic", "kind": "ingress", "port": 443, "protocol": "udp"});

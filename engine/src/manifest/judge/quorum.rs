@@ -203,7 +203,8 @@ pub(super) mod tests {
                 "two-providers-give-one",
                 "/spec/nodePools/0/count",
                 json!(2),
-            )),
+            ))
+            .fails(),
             no_gcp(case(
                 "two-providers-give-one",
                 "/spec/nodePools/0/count",
@@ -237,7 +238,8 @@ pub(super) mod tests {
                 "/spec/providers/0/failureGroups",
                 json!(["fra"]),
             )
-            .and_set("/spec/providers/1/failureGroups", json!(["fra"])),
+            .and_set("/spec/providers/1/failureGroups", json!(["fra"]))
+            .fails(),
         ]
     }
 
@@ -253,6 +255,23 @@ pub(super) mod tests {
             .and_set("/spec/nodePools/2", Value::Null)
             .and_set("/spec/nodePools/0", Value::Null);
         run(vec![one]);
+    }
+
+    #[test]
+    fn an_even_number_is_sent_to_its_neighbours() {
+        let mut even = shipped("three-clouds.yaml");
+        for pool in &mut even.spec.node_pools[..3] {
+            pool.count = Some(2);
+        }
+        let found = judge(&even);
+        let finding = found.iter().find(|f| f.code == "even-voters").unwrap();
+        assert_eq!(finding.message, "6 etcd members are no safer than 5");
+        assert!(
+            finding
+                .why
+                .starts_with("both bear the loss of 2: a quorum of 6 is 4")
+        );
+        assert_eq!(finding.fix, "make it 7, or 5");
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(super) mod tests {
     pub(in super::super) fn cases() -> Vec<Case> {
         let (spread, replicas) = ("/spec/storage/spread", "/spec/storage/replicas");
         vec![
-            case("data-without-storage", "/spec/storage", Value::Null),
+            case("data-without-storage", "/spec/storage", Value::Null).fails(),
             case("data-without-storage", "/spec/storage", Value::Null)
                 .and_set("/spec/resilience/survive", Value::Null)
                 .only_warns(),
