@@ -34,7 +34,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     }
     for (i, b) in ranges.iter().enumerate() {
         for a in &ranges[..i] {
-            overlap(a, b, found);
+            overlap(a, b, &ranges, found);
         }
     }
     hosts(view, &ranges, found);
@@ -107,8 +107,23 @@ fn network_address(range: &Range, found: &mut Vec<Finding>) {
     }
 }
 
-fn overlap(a: &Range, b: &Range, found: &mut Vec<Finding>) {
-    if !(a.net.contains(&b.net.trunc()) || b.net.contains(&a.net.trunc())) {
+/// A range of about the same size that nobody has, inside 10.0.0.0/8.
+fn free(like: Ipv4Net, taken: &[Range]) -> Option<Ipv4Net> {
+    let prefix = match like.prefix_len() {
+        exact @ SERVICE_PREFIX_MIN..=16 => exact,
+        _ => 16,
+    };
+    let home = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8);
+    let mut nets = home.subnets(prefix).expect("the prefix is longer than 8");
+    nets.find(|net| !taken.iter().any(|range| meet(*net, range.net)))
+}
+
+fn meet(a: Ipv4Net, b: Ipv4Net) -> bool {
+    a.contains(&b.trunc()) || b.contains(&a.trunc())
+}
+
+fn overlap(a: &Range, b: &Range, all: &[Range], found: &mut Vec<Finding>) {
+    if !meet(a.net, b.net) {
         return;
     }
     let message = format!("{} ({}) and {} ({}) overlap", b.what, b.net, a.what, a.net);
@@ -122,10 +137,10 @@ fn overlap(a: &Range, b: &Range, found: &mut Vec<Finding>) {
         found.push(
             Finding::error("cidr-overlap", &b.path, message)
                 .why("a node would not know which of the two an address belongs to")
-                .fix(format!(
-                    "move one of them, {} for example to `10.192.0.0/16`",
-                    b.what
-                )),
+                .fix(match free(b.net, all) {
+                    Some(net) => format!("move one of them, {} for example to `{net}`", b.what),
+                    None => "make the ranges smaller".to_owned(),
+                }),
         );
     }
 }
@@ -251,7 +266,7 @@ fn provider_network(view: View<'_>, path: &Path, provider: &Provider, found: &mu
         .map_or(0, |bits| 1u64 << bits);
     let needed = regions.len() as u64;
     if subnets < needed {
-        let message = format!("{net} holds {subnets} subnets of a /24 for {needed} regions");
+        let message = format!("{net} has {subnets} subnets of a /24; regions in use: {needed}");
         found.push(
             Finding::error("provider-network-too-small", &path, message)
                 .why("one /24 is taken per region")
@@ -314,6 +329,29 @@ pub(super) mod tests {
     #[test]
     fn each_mistake_is_found() {
         run(cases());
+    }
+
+    #[test]
+    fn the_proposed_range_is_free() {
+        let range = |net: &str| super::Range {
+            path: super::Path::root(),
+            what: String::new(),
+            net: net.parse().unwrap(),
+            local: false,
+        };
+        let taken = ["10.0.0.0/15", "10.3.0.0/16", "10.2.128.0/17"].map(range);
+        let free = |like: &str| {
+            super::free(like.parse().unwrap(), &taken)
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(free("10.1.0.0/16"), "10.4.0.0/16");
+        assert_eq!(free("10.1.7.0/24"), "10.4.0.0/16");
+        assert_eq!(free("10.0.0.0/12"), "10.16.0.0/12");
+        assert_eq!(
+            super::free("10.0.0.0/16".parse().unwrap(), &[range("10.0.0.0/8")]),
+            None
+        );
     }
 
     #[test]

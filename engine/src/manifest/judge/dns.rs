@@ -4,6 +4,7 @@ use super::view::{View, graded, nodes, placed, providers};
 use crate::diagnostic::{Finding, Path};
 use crate::manifest::{Dns, Domain, ProviderKind};
 use crate::time::Span;
+use crate::units::Duration;
 
 /// The longest TTL that makes sense for addresses that may die; RFC 8767 caps caches at a week.
 const TTL_MAX: Span = Span::from_secs(7 * 86_400);
@@ -95,7 +96,8 @@ fn health(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
             Finding::warning("dns-slower-than-rto", &path.field("ttl"), message)
                 .why("clients that try one address only are away that long")
                 .fix(format!(
-                    "lower ttl, interval or threshold, or set resilience.rto to {forgotten}"
+                    "lower ttl, interval or threshold, or set resilience.rto to `{}`",
+                    Duration(forgotten)
                 )),
         );
     }
@@ -126,10 +128,15 @@ fn fate(view: View<'_>, path: &Path, dns: &Dns, found: &mut Vec<Finding>) {
     if view.must_survive(Domain::Provider)
         && let Some(carrier) = carriers.iter().find(|name| shared(name))
     {
-        let message = format!(
-            "`{}` keeps the zone and `{carrier}` entry points: one fate",
-            keeper.name
-        );
+        let message = if **carrier == keeper.name {
+            format!("`{carrier}` keeps the zone and carries what it points to")
+        } else {
+            format!(
+                "`{}` keeps the zone and fails together with `{carrier}`, which carries \
+                what it points to",
+                keeper.name
+            )
+        };
         found.push(
             graded(false, "dns-shares-fate", path, message)
                 .why("when it is lost, nobody can take its dead addresses out of the answers")

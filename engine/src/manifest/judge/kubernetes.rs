@@ -62,7 +62,8 @@ pub(super) fn parts(version: &str) -> Option<(u32, u32, u32)> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::parts;
-    use crate::manifest::judge::trial::{Case, case, run};
+    use crate::manifest::judge::judge;
+    use crate::manifest::judge::trial::{Case, case, run, shipped};
     use serde_json::json;
 
     pub(in super::super) fn cases() -> Vec<Case> {
@@ -79,6 +80,18 @@ pub(super) mod tests {
     #[test]
     fn each_mistake_is_found() {
         run(cases());
+    }
+
+    #[test]
+    fn the_old_and_the_unknown_are_told_apart() {
+        for (version, said) in [
+            ("1.33.9", "Kubernetes 1.33.9 is no longer supported"),
+            ("1.37.0", "Kubernetes 1.37.0 is not known"),
+        ] {
+            let mut manifest = shipped("three-clouds.yaml");
+            manifest.spec.kubernetes.version = version.to_owned();
+            assert_eq!(judge(&manifest)[0].message, said);
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn judge(
         let spread = listed(places.iter().map(|(place, n)| format!("{n} in {place}")));
         let message = format!(
             "two providers give no more than one: of {voters} etcd members ({spread}) the loss of \
-             {worst} leaves {left}, and {needed} are needed"
+             {worst} leaves {left}, and a quorum is {needed}"
         );
         graded(hard, "two-providers-give-one", path, message)
             .why(
@@ -107,7 +107,7 @@ fn judge(
             )
     } else {
         let message = format!(
-            "the loss of {worst} leaves {left} of {voters} etcd members, and {needed} are needed"
+            "the loss of {worst} leaves {left} of {voters} etcd members, and a quorum is {needed}"
         );
         graded(hard, "majority-in-one-location", path, message)
             .why(format!(
@@ -286,7 +286,7 @@ pub(super) mod tests {
         assert_eq!(
             trap.message,
             "two providers give no more than one: of 3 etcd members (1 in aws and 2 in htz) the \
-             loss of htz leaves 1, and 2 are needed"
+             loss of htz leaves 1, and a quorum is 2"
         );
     }
 }

@@ -78,7 +78,8 @@ fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
         && storage.spread < survive
     {
         let (spread, wanted) = (domain_name(storage.spread), domain_name(survive));
-        let message = format!("copies are kept apart by {spread}, a whole {wanted} may be lost");
+        let message =
+            format!("copies are kept apart by {spread}, and a whole {wanted} may be lost");
         found.push(
             Finding::error("storage-spread-too-narrow", &path.field("spread"), message)
                 .why(format!("all copies of a volume may stand in one {wanted}"))
