@@ -1,7 +1,7 @@
 //! Syntax of names: DNS labels, and the keys and values of Kubernetes labels.
 //!
-//! Source: <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
-//! and RFC 1123, section 2.1.
+//! Sources: <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/>, and
+//! RFC 1123, section 2.1.
 
 /// Begins and ends with a letter or digit, and has only these and `also` between.
 fn alphanumeric(text: &str, also: &[char]) -> bool {

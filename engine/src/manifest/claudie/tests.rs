@@ -128,159 +128,109 @@ fn changed(from: &str, to: &str) -> Vec<String> {
         .collect()
 }
 
+/// A change of [`SMALL`], and what is found then; nothing where nothing is said.
+const RULES: &str = r#"
+name: htz => name: "" => Error claudie-name: the name has 0 characters
+name: htz => name: a-name-of-16-chr => Error claudie-name: the name has 16 characters
+name: main => name: a2345678901234567890123456789 => Error claudie-name: the name has 29
+name: main => name: ___ => Error claudie-name: `___` has no letter or digit
+- name: lb => - name: lb.one => Warning claudie-name: `lb.one` is no DNS label; `lb-one`
+count: 3 => count: 255 =>
+count: 3 => count: 256 => Error claudie-size: a pool cannot have 256
+count: 3 => count: -1 => Error claudie-size: a pool cannot have -1
+count: 3 => autoscaler: {min: 0, max: 256} => Error claudie-size
+count: 3 => autoscaler: {min: 4} => Error claudie-size
+count: 3 => count: 0, autoscaler: {min: 1, max: 1} =>
+count: 1 => count: 1, storageDiskSize: 49 => Error claudie-disk
+count: 1 => count: 1, storageDiskSize: 0 =>
+count: 1 => count: 1, machineSpec: {cpuCount: 2} => Error claudie-machine-spec
+count: 1 => count: 1, machineSpec: {cpuCount: 2, memory: 4} =>
+count: 1 => count: 1, taints: [{key: a, effect: Never}] => Error unknown-word
+192.0.2.1 => "2001:db8::1" => Error claudie-address
+[{endpoint: 192.0.2.1, secretRef: {name: k, namespace: ns}}] => [] => Error claudie-size
+nodes => sshPort: 0, nodes => Error claudie-port
+nodes => sshPort: 65535, nodes =>
+nodes => annotations: {Example.com/A: b}, nodes =>
+nodes => labels: {Example.com/A: b}, nodes => Error claudie-label
+1.35.0 => v1.36.10-rc.1+build.5 =>
+1.35.0 => 1.37.0 => Warning claudie-version
+1.35.0 => 1.35.x => Error claudie-version
+1.35.0 => 2.35.0 => Error claudie-version
+1.35.0 => 1.35 => Error wrong-type: `1.35` is a number
+10.0.0.0/24 => 10.0.0.0 => Error claudie-network: `10.0.0.0` has no prefix length
+[wrk, old] => [wrk, old, ctl] =>
+[wrk, old] => [wrk] => Error claudie-unused-pool: the node pool `old`
+control: [ctl] => control: [ctl, old] => Error claudie-static-shared
+pools: [lbs] => pools: [lbs, old] => Error claudie-static-shared
+port: 80, => port: 64511, =>
+port: 80, => port: 64512, => Error claudie-port: Claudie keeps
+targetPort: 80 => targetPort: 6443 => Error claudie-port: the API server is reached at 6443
+targetPools: [wrk] => targetPools: [lbs] => Error claudie-role: the role `web` forwards
+targetPools: [wrk] => targetPools: [ctl] =>
+targetPools: [wrk] => targetPools: [wrk], settings: {proxyProtocol: true} => Error missing-field
+roles: [web] => roles: [web, web] => Warning claudie-role: the role `web` is given twice
+hostname: www => alternativeNames: [a, a] => Error claudie-duplicate: the DNS name `a.ex
+providerType: hetzner => providerType: hetzer => Error unknown-word
+region: r => region: no => Warning claudie-old-boolean: `no` is text here
+"#;
+
 #[test]
 fn rules_hold_at_their_limits() {
-    let many =
-        |count: usize, one: fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(", ");
-    let cluster = |n| {
-        format!(
-            "{{name: c{n}, version: 1.35.0, network: 10.0.0.0/24, pools: {{control: [ctl], \
-            compute: []}}}}"
-        )
-    };
-    let clusters = format!(
-        "clusters: [{}]\n  loadBalancers:\n    clusters: []\n    old:",
-        many(101, cluster)
-    );
-    let annotation = format!("annotations: {{a: {}}}, nodes", "x".repeat(262_144));
-    for (from, to, expected) in [
-        ("name: htz", "name: htz", ""),
-        (
-            "name: htz",
-            "name: \"\"",
-            "Error claudie-name: the name has 0 characters",
-        ),
-        (
-            "name: main",
-            "name: a234567890123456789012345678",
-            "Error claudie-undefined",
-        ),
-        (
-            "name: main",
-            "name: ___",
-            "Error claudie-name: `___` has no letter or digit",
-        ),
-        (
-            "name: lb\n",
-            "name: lb.one\n",
-            "Warning claudie-name: `lb.one` is no DNS label; `lb-one`",
-        ),
-        ("count: 3", "count: 255", ""),
-        (
-            "count: 3",
-            "count: -1",
-            "Error claudie-size: a pool cannot have -1",
-        ),
-        (
-            "count: 3",
-            "autoscaler: {min: 0, max: 256}",
-            "Error claudie-size",
-        ),
-        ("count: 3", "autoscaler: {min: 4}", "Error claudie-size"),
-        ("count: 3", "count: 0, autoscaler: {min: 1, max: 1}", ""),
-        (
-            "count: 1",
-            "count: 1, storageDiskSize: 49",
-            "Error claudie-disk",
-        ),
-        ("count: 1", "count: 1, storageDiskSize: 0", ""),
-        ("192.0.2.1", "\"2001:db8::1\"", "Error claudie-address"),
-        (
-            "nodes: [{endpoint: 192.0.2.1, secretRef: {name: k, namespace: ns}}]",
-            "nodes: []",
-            "Error claudie-size: a pool cannot have 0",
-        ),
-        ("nodes", "sshPort: 0, nodes", "Error claudie-port"),
-        ("nodes", "annotations: {Example.com/A: b}, nodes", ""),
-        (
-            "nodes",
-            &annotation,
-            "Error claudie-label: the annotations have 262145 bytes",
-        ),
-        ("1.35.0", "v1.36.10-rc.1+build.5", ""),
-        ("1.35.0", "1.35.x", "Error claudie-version"),
-        ("1.35.0", "2.35.0", "Error claudie-version"),
-        (
-            "10.0.0.0/24",
-            "10.0.0.0",
-            "Error claudie-network: `10.0.0.0` has no prefix length",
-        ),
-        ("[wrk, old]", "[wrk, old, ctl]", ""),
-        (
-            "control: [ctl]",
-            "control: [ctl, old]",
-            "Error claudie-static-shared",
-        ),
-        (
-            "pools: [lbs]",
-            "pools: [lbs, old]",
-            "Error claudie-static-shared",
-        ),
-        (
-            "[wrk, old]",
-            "[wrk]",
-            "Error claudie-unused-pool: the node pool `old`",
-        ),
-        ("port: 80,", "port: 64511,", ""),
-        (
-            "port: 80,",
-            "port: 64512,",
-            "Error claudie-port: Claudie keeps",
-        ),
-        (
-            "targetPools: [wrk]",
-            "targetPools: [lbs]",
-            "Error claudie-role: the role `web` forwards",
-        ),
-        ("targetPools: [wrk]", "targetPools: [ctl]", ""),
-        (
-            "targetPools: [wrk]",
-            "targetPools: [wrk], settings: {proxyProtocol: true}",
-            "Error missing-field: `stickySessions` is missing",
-        ),
-        (
-            "roles: [web]",
-            "roles: [web, web]",
-            "Warning claudie-role: the role `web` is given twice",
-        ),
-        (
-            "hostname: www",
-            "alternativeNames: [a, a]",
-            "Error claudie-duplicate: the DNS name `a.ex",
-        ),
-        (
-            "providerType: hetzner",
-            "providerType: hetzer",
-            "Error unknown-word",
-        ),
-        (
-            "version: 1.35.0",
-            "version: 1.35",
-            "Error wrong-type: `1.35` is a number",
-        ),
-        (
-            "region: r",
-            "region: no",
-            "Warning claudie-old-boolean: `no` is text here",
-        ),
-        (
-            "clusters:",
-            &clusters,
-            "Error claudie-clusters: there are 101 clusters",
-        ),
-    ] {
+    for row in RULES.trim().lines() {
+        let [from, to, expected] = row.split("=>").map(str::trim).collect::<Vec<_>>()[..] else {
+            panic!("a row has three parts: {row}");
+        };
         let found = changed(from, to);
-        match expected {
-            "" => assert!(
+        if expected.is_empty() {
+            assert!(
                 found.iter().all(|d| d.starts_with("Note")),
-                "{to}: {found:?}"
-            ),
-            _ => assert!(
+                "{row}: {found:?}"
+            );
+        } else {
+            assert!(
                 found.iter().any(|d| d.starts_with(expected)),
-                "{to}: {found:?}"
-            ),
+                "{row}: {found:?}"
+            );
         }
     }
+}
+
+#[test]
+fn sizes_are_limited() {
+    let annotation = format!("annotations: {{a: {}}}, nodes", "x".repeat(262_143));
+    assert!(changed("nodes", &annotation).is_empty());
+    let annotation = format!("annotations: {{a: {}}}, nodes", "x".repeat(262_144));
+    assert!(changed("nodes", &annotation)[0].starts_with("Error claudie-label"));
+    let nodes = (0..256)
+        .map(|n| format!("{{endpoint: 192.0.2.{n}, secretRef: {{name: k, namespace: k}}}}"));
+    let nodes = format!(
+        "nodes: [{}], labels: {{}}}}\n      #",
+        nodes.collect::<Vec<_>>().join(", ")
+    );
+    assert!(
+        changed("nodes:", &nodes)
+            .iter()
+            .any(|d| d.contains("a pool cannot have 256"))
+    );
+
+    let more = |count| {
+        let cluster = |n| {
+            format!(
+                "      - {{name: c{n}, version: 1.35.0, network: 10.0.0.0/24, \
+             pools: {{control: [ctl], compute: []}}}}\n"
+            )
+        };
+        let more: String = (0..count).map(cluster).collect();
+        let text = SMALL.replacen("  loadBalancers", &format!("{more}  loadBalancers"), 1);
+        (
+            load(text.as_bytes(), Some("main")),
+            load(text.as_bytes(), None),
+        )
+    };
+    assert!(more(99).0.manifest.is_some());
+    assert!(more(100).0.has_errors());
+    let message = &more(99).1.diagnostics[0].finding.message;
+    assert!(message.ends_with("`c18` and 80 more"), "{message}");
 }
 
 #[test]
@@ -328,12 +278,15 @@ fn findings_about_the_translation_are_placed_in_the_original() {
     }
 }
 
+/// What a mutation puts in.
+const PUT: &str = "[-a-z0-9:,{}\\[\\] \n]{0,5}";
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn any_mutation_is_a_manifest_or_an_error(
-        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..10usize, "[-a-z0-9:,{}\\[\\] \n]{0,5}"), 1..4)
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..10usize, PUT), 1..4)
     ) {
         let mut bytes = SMALL.as_bytes().to_vec();
         for (at, length, put) in cuts {
