@@ -1,0 +1,315 @@
+//! Resources: what a cluster consists of, each with a stable id and the spec it should have.
+//!
+//! Knows nothing of how a resource is made or who makes it.
+
+use crate::manifest::{BackendCheck, DnsCheck, Domain, Role, StorageEngine, Taint};
+use crate::random::{hash_name, mix};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// A stable path: `shop/htz-cp/1` is a machine, `shop/htz-cp/1/etcd` the member on it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResourceId(Arc<str>);
+
+impl ResourceId {
+    /// From a path.
+    #[must_use]
+    pub fn new(path: impl AsRef<str>) -> Self {
+        Self(Arc::from(path.as_ref()))
+    }
+
+    /// The resource `name` below this one.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        Self(format!("{}/{name}", self.0).into())
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A number that is stable between runs and machines.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        hash_name(&self.0)
+    }
+
+    /// The machine a resource sits on: `shop/htz-cp/1` for `shop/htz-cp/1/etcd` and for itself.
+    #[must_use]
+    pub fn machine(&self) -> Self {
+        let end = self
+            .0
+            .match_indices('/')
+            .nth(2)
+            .map_or(self.0.len(), |(at, _)| at);
+        Self(Arc::from(&self.0[..end]))
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The kinds of resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A provider's private network in one region.
+    Network,
+    /// Its packet filter.
+    Firewall,
+    /// A virtual machine, or a host that exists already.
+    Machine,
+    /// A prepared operating system: container runtime, packages, kernel settings.
+    Host,
+    /// A WireGuard interface with its peers.
+    Peer,
+    /// A member of etcd.
+    EtcdMember,
+    /// API server, controller manager and scheduler.
+    ControlPlane,
+    /// A kubelet that runs workloads.
+    Worker,
+    /// A load balancer's process on one node.
+    Balancer,
+    /// The addresses under one DNS name.
+    RecordSet,
+    /// The replicated storage.
+    StoragePool,
+}
+
+impl Kind {
+    /// Whether it is made and removed by a provider's API.
+    #[must_use]
+    pub fn at_provider(self) -> bool {
+        matches!(
+            self,
+            Self::Network | Self::Firewall | Self::Machine | Self::RecordSet
+        )
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Network => "network",
+            Self::Firewall => "firewall",
+            Self::Machine => "machine",
+            Self::Host => "host",
+            Self::Peer => "mesh peer",
+            Self::EtcdMember => "etcd member",
+            Self::ControlPlane => "control plane",
+            Self::Worker => "worker",
+            Self::Balancer => "load balancer",
+            Self::RecordSet => "record set",
+            Self::StoragePool => "storage pool",
+        })
+    }
+}
+
+/// A resource as it should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its stable path.
+    pub id: ResourceId,
+    /// The provider instance it belongs to; empty for what belongs to the cluster as a whole.
+    pub provider: String,
+    /// What it should be.
+    pub spec: Spec,
+}
+
+/// What a resource should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Spec {
+    /// See [`Kind::Network`].
+    Network {
+        /// The provider's region.
+        region: String,
+        /// Its addresses.
+        cidr: Ipv4Net,
+    },
+    /// See [`Kind::Firewall`].
+    Firewall {
+        /// The provider's region.
+        region: String,
+        /// UDP port of the mesh, open to the other nodes.
+        mesh_port: u16,
+        /// TCP ports open to everybody.
+        public_ports: Vec<u16>,
+    },
+    /// See [`Kind::Machine`].
+    Machine {
+        /// The provider's region.
+        region: String,
+        /// The provider's zone.
+        zone: String,
+        /// The provider's machine type; empty for hosts that exist already.
+        machine_type: String,
+        /// The provider's image; empty for hosts that exist already.
+        image: String,
+        /// May be taken back by the provider at any time.
+        spot: bool,
+        /// What it is for.
+        roles: Vec<Role>,
+        /// Where a host that exists already is reached; such a machine is never made nor deleted.
+        existing: Option<String>,
+    },
+    /// See [`Kind::Host`].
+    Host {
+        /// Kubernetes version of its packages; empty for a node without Kubernetes.
+        kubernetes: String,
+    },
+    /// See [`Kind::Peer`].
+    Peer {
+        /// Mesh address, kept for the node's life.
+        address: Ipv4Addr,
+        /// UDP port.
+        port: u16,
+        /// Bytes.
+        mtu: u16,
+    },
+    /// See [`Kind::EtcdMember`].
+    EtcdMember {
+        /// Milliseconds.
+        heartbeat_ms: u32,
+        /// Milliseconds.
+        election_ms: u32,
+    },
+    /// See [`Kind::ControlPlane`].
+    ControlPlane {
+        /// Kubernetes version.
+        version: String,
+    },
+    /// See [`Kind::Worker`].
+    Worker {
+        /// Kubernetes version.
+        version: String,
+        /// Labels in key order, taints as written.
+        labels: Vec<(String, String)>,
+        /// Taints.
+        taints: Vec<Taint>,
+    },
+    /// See [`Kind::Balancer`].
+    Balancer {
+        /// What it forwards.
+        forwards: Vec<Forward>,
+    },
+    /// See [`Kind::RecordSet`].
+    RecordSet {
+        /// The zone.
+        zone: String,
+        /// The full name.
+        name: String,
+        /// Seconds.
+        ttl_s: u32,
+        /// Machines whose public addresses are the answer.
+        machines: Vec<ResourceId>,
+        /// Takes dead addresses out of the answer.
+        check: Option<DnsCheck>,
+    },
+    /// See [`Kind::StoragePool`].
+    StoragePool {
+        /// Which system.
+        engine: StorageEngine,
+        /// Copies of each volume.
+        replicas: u32,
+        /// What keeps copies apart.
+        spread: Domain,
+    },
+}
+
+/// One forwarded port of a load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// The load balancer and its role in the manifest, as `web/https`.
+    pub role: String,
+    /// In front of API servers; else of workers.
+    pub api: bool,
+    /// Where clients connect.
+    pub port: u16,
+    /// Where backends listen.
+    pub target_port: u16,
+    /// Machines behind it.
+    pub backends: Vec<ResourceId>,
+    /// How backends are watched.
+    pub check: BackendCheck,
+}
+
+impl Spec {
+    /// Which kind of resource it describes.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Network { .. } => Kind::Network,
+            Self::Firewall { .. } => Kind::Firewall,
+            Self::Machine { .. } => Kind::Machine,
+            Self::Host { .. } => Kind::Host,
+            Self::Peer { .. } => Kind::Peer,
+            Self::EtcdMember { .. } => Kind::EtcdMember,
+            Self::ControlPlane { .. } => Kind::ControlPlane,
+            Self::Worker { .. } => Kind::Worker,
+            Self::Balancer { .. } => Kind::Balancer,
+            Self::RecordSet { .. } => Kind::RecordSet,
+            Self::StoragePool { .. } => Kind::StoragePool,
+        }
+    }
+
+    /// Machines whose public addresses must be known to make it.
+    #[must_use]
+    pub fn refers_to(&self) -> &[ResourceId] {
+        match self {
+            Self::RecordSet { machines, .. } => machines,
+            Self::Network { .. }
+            | Self::Firewall { .. }
+            | Self::Machine { .. }
+            | Self::Host { .. }
+            | Self::Peer { .. }
+            | Self::EtcdMember { .. }
+            | Self::ControlPlane { .. }
+            | Self::Worker { .. }
+            | Self::Balancer { .. }
+            | Self::StoragePool { .. } => &[],
+        }
+    }
+
+    /// [`Self::fingerprint`] together with the addresses of the machines it refers to: a record
+    /// set is stale when a machine was replaced, although its spec is as it was.
+    #[must_use]
+    pub fn fingerprint_at(&self, addresses: &[(ResourceId, Ipv4Addr)]) -> u64 {
+        let known = |id: &ResourceId| addresses.iter().find(|(known, _)| known == id);
+        let refers = self.refers_to().iter().filter_map(known);
+        refers.fold(self.fingerprint(), |hash, (_, address)| {
+            mix(hash ^ u64::from(address.to_bits()))
+        })
+    }
+
+    /// A fingerprint that is equal exactly where the spec is; it travels as a label.
+    ///
+    /// # Panics
+    /// Never: a spec has no map with keys other than text.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        hash_name(&serde_json::to_string(self).expect("a spec is plain data"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_resource_knows_its_machine() {
+        let machine = ResourceId::new("shop/htz-cp/1");
+        assert_eq!(machine.child("etcd").machine(), machine);
+        assert_eq!(machine.machine(), machine);
+    }
+}
