@@ -164,7 +164,7 @@ fn balancer(machine: &Resource, name: &str) -> Arc<Resource> {
     let spec = Spec::Balancer {
         name: name.into(),
         forwards: Vec::new(),
-        check: BackendCheck::default(),
+
     };
     on(machine, name, spec)
 }
