@@ -191,6 +191,30 @@ fn nobody_is_evicted_while_no_kubelet_is_heard_and_afterwards_everything_is_as_b
 }
 
 #[test]
+fn when_one_zone_is_heard_again_the_others_are_evicted_after_all() {
+    let mut bed = bed(3, &[("a", 3), ("b", 3)]);
+    let web = bed.deploy(spec("web", 6));
+    bed.run(secs(30));
+    // The control plane's own kubelets are silent too: their machines live, and so does the API.
+    for host in 0..9 {
+        let node = bed.kube.node_mut(host).unwrap();
+        node.epoch += 1;
+        node.renewed = bed.ground.now();
+    }
+    bed.run(secs(600));
+    assert_eq!(bed.taints(), []);
+    for host in 6..9 {
+        let epoch = bed.kube.node(host).unwrap().epoch;
+        bed.kube
+            .handle(&mut bed.ground, KubeEvent::Lease { host, epoch });
+    }
+    bed.run(secs(400));
+    assert_eq!(bed.taints().len(), 6);
+    assert_eq!(bed.evictions().len(), 3);
+    assert_eq!(bed.kube.counts(web).ready, 6);
+}
+
+#[test]
 fn a_node_that_returns_in_time_keeps_its_pods() {
     let mut bed = bed(4, &[("a", 2), ("b", 2)]);
     let web = bed.deploy(spec("web", 4));
