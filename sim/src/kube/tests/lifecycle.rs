@@ -60,7 +60,7 @@ fn a_dead_node_is_noticed_after_the_grace_period_and_its_pods_go_300_s_later() {
         }
         let noticed = mean(runs.iter().map(|r| r.since_lease));
         within(noticed, grace + 1, grace + 4);
-        // Kubernetes folklore: 345 to 360 s with a grace of 40 s, image and boot included.
+        // The usual estimate with a grace of 40 s: 345 to 360 s, image and boot included.
         let served = mean(runs.iter().map(|r| r.served));
         within(served, grace + 300, grace + 320);
         for run in &runs {
