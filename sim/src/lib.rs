@@ -1,2 +1,3 @@
 //! The simulated world.
+pub mod etcd;
 pub mod kernel;
