@@ -168,6 +168,15 @@ impl Entries {
     }
 }
 
+/// Why a path cannot be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Its entries are not held any more: the message that named it was very old.
+    Released,
+    /// It differs from what is committed here.
+    Contradicts,
+}
+
 /// One member's log: from a base, which is compacted and only known by its term, to the last.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -241,20 +250,22 @@ impl Log {
 
     /// Takes over the path that ends in `tip` and leaves this log after `prev`, which both share.
     /// Entries that are there already stay, so an old message never shortens the log.
-    /// Returns the last position that is as it was before; None, and nothing is changed, if the
-    /// path is no longer held or contradicts what lies at or before `committed`.
+    /// Returns the last position that is as it was before.
+    ///
+    /// # Errors
+    /// [`Unfit`]; nothing is changed.
     pub fn splice(
         &mut self,
         entries: &Entries,
         prev: Index,
         tip: EntryId,
         committed: Index,
-    ) -> Option<Index> {
+    ) -> Result<Index, Unfit> {
         let mut fresh = Vec::new();
         let mut at = Some(tip);
         let meets = loop {
-            let id = at?;
-            let entry = entries.find(id)?;
+            let id = at.ok_or(Unfit::Released)?;
+            let entry = entries.find(id).ok_or(Unfit::Released)?;
             if self.id(entry.index) == Some(id) || entry.index <= prev {
                 break entry.index;
             }
@@ -262,14 +273,14 @@ impl Log {
             at = entry.before;
         };
         if fresh.is_empty() {
-            return Some(self.last());
+            return Ok(self.last());
         }
         if meets < committed {
-            return None;
+            return Err(Unfit::Contradicts);
         }
         self.path.truncate((meets - self.base) as usize + 1);
         self.path.extend(fresh.into_iter().rev());
-        Some(meets)
+        Ok(meets)
     }
 
     /// The last position at or before `index` whose term is at most `term`, and its term.
@@ -305,6 +316,9 @@ impl Log {
     /// The log from `oldest`, which becomes the base, to `tip`, as a disk gives it back.
     #[must_use]
     pub fn rebuild(entries: &Entries, oldest: EntryId, tip: EntryId) -> Self {
+        if tip == GENESIS {
+            return Self::default();
+        }
         let base = entries.get(oldest).index;
         let mut path = VecDeque::new();
         let mut at = Some(tip);
@@ -348,19 +362,19 @@ mod tests {
         let old = chain(&mut entries, GENESIS, &[1, 1, 2, 2]);
         let new = chain(&mut entries, old[1], &[3]);
         let mut log = Log::default();
-        assert_eq!(log.splice(&entries, 0, old[3], 0), Some(0));
+        assert_eq!(log.splice(&entries, 0, old[3], 0), Ok(0));
         assert_eq!((log.last(), log.last_term()), (4, 2));
-        assert_eq!(log.splice(&entries, 2, new[0], 2), Some(2));
+        assert_eq!(log.splice(&entries, 2, new[0], 2), Ok(2));
         assert_eq!((log.last(), log.last_term(), log.tip()), (3, 3, new[0]));
         assert_eq!(
             log.splice(&entries, 0, old[1], 2),
-            Some(3),
+            Ok(3),
             "an old message changes nothing"
         );
         assert_eq!(log.last(), 3);
         assert_eq!(
             log.splice(&entries, 2, old[3], 3),
-            None,
+            Err(Unfit::Contradicts),
             "what is committed stays"
         );
         let back = Log::rebuild(&entries, old[0], new[0]);
@@ -372,7 +386,7 @@ mod tests {
         let mut entries = tree();
         let ids = chain(&mut entries, GENESIS, &[1, 1, 2, 3]);
         let mut log = Log::default();
-        assert_eq!(log.splice(&entries, 0, ids[3], 0), Some(0));
+        assert_eq!(log.splice(&entries, 0, ids[3], 0), Ok(0));
         log.compact(3);
         assert_eq!((log.base(), log.term(3), log.term(2)), (3, Some(2), None));
         entries.release_before(log.oldest());

@@ -44,6 +44,9 @@ pub struct Tuning {
     pub pre_vote: bool,
     /// Leaders step down without a quorum, and followers of a live leader ignore candidates.
     pub check_quorum: bool,
+    /// A member that adopts a term, or loses an election, waits for a whole new time-out: so does
+    /// etcd. In the Raft paper only a vote given and a leader heard restart the wait.
+    pub fresh_wait: bool,
 }
 
 /// What survives a crash.
@@ -204,6 +207,17 @@ impl Member {
         self.timeout
     }
 
+    /// Ticks that may pass until it campaigns, if it hears nothing. 0 for a leader.
+    #[must_use]
+    pub fn patience(&self) -> u32 {
+        match self.role {
+            Role::Leader => 0,
+            Role::Follower | Role::PreCandidate | Role::Candidate => {
+                self.timeout.saturating_sub(self.elapsed)
+            }
+        }
+    }
+
     /// A leader's view of another member. None unless this one leads and knows it.
     #[must_use]
     pub fn progress(&self, of: MemberId) -> Option<&Progress> {
@@ -227,13 +241,8 @@ impl Member {
         }
     }
 
-    /// Lets `ticks` pass at once that cannot end in a campaign: etcd does this when a restarted
-    /// member finds its peers (`InitialElectionTickAdvance`), to elect sooner.
+    /// Lets up to `ticks` pass at once, but never the one that ends in a campaign.
     pub fn advance(&mut self, ticks: u32) {
-        assert!(
-            ticks < self.tuning.pace.shortest,
-            "the advance would campaign"
-        );
         if self.role != Role::Leader {
             self.elapsed = (self.elapsed + ticks).min(self.timeout - 1);
         }
@@ -388,6 +397,15 @@ impl Member {
         self.pending_change = 0;
         self.granted = Members::NONE;
         self.refused = Members::NONE;
+    }
+
+    /// Follows nobody yet in `term`.
+    fn fall_back(&mut self, term: Term) {
+        let wait = (self.elapsed, self.timeout);
+        self.become_follower(term, None);
+        if !self.tuning.fresh_wait {
+            (self.elapsed, self.timeout) = wait;
+        }
     }
 
     fn become_follower(&mut self, term: Term, leader: Option<MemberId>) {

@@ -234,6 +234,7 @@ fn check(name: &str, pre_vote: bool, check_quorum: bool, voters: usize) {
         pace: Pace::etcd(10),
         pre_vote,
         check_quorum,
+        fresh_wait: true,
     };
     let mut total = Reached::default();
     for seed in 0..60 {

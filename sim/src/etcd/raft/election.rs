@@ -117,7 +117,10 @@ impl Member {
             | Body::TimeoutNow
             | Body::Propose { .. } => None,
         };
-        self.become_follower(message.term, leader);
+        match leader {
+            Some(_) => self.become_follower(message.term, leader),
+            None => self.fall_back(message.term),
+        }
     }
 
     /// A lower term was heard. A leader of the past must learn of this term, or a member that
@@ -186,7 +189,7 @@ impl Member {
                 self.become_leader(entries);
                 self.broadcast_append(entries, out);
             }
-            Role::PreCandidate | Role::Candidate if lost => self.become_follower(self.term, None),
+            Role::PreCandidate | Role::Candidate if lost => self.fall_back(self.term),
             Role::PreCandidate | Role::Candidate => {}
             Role::Follower | Role::Leader => panic!("votes are counted by candidates only"),
         }

@@ -1,7 +1,7 @@
 //! Replication: what a leader sends, what a follower answers, and what is thereby committed.
 
 use super::{Member, Role, Ruined};
-use crate::etcd::log::{Entries, EntryId, Index, Payload, Term};
+use crate::etcd::log::{Entries, EntryId, Index, Payload, Term, Unfit};
 use crate::etcd::member_id::MemberId;
 use crate::etcd::message::{Body, Message};
 use crate::etcd::progress::Flow;
@@ -116,7 +116,7 @@ impl Member {
         let answer = match message.body {
             Body::Heartbeat { commit } => {
                 self.commit_to(commit);
-                Body::HeartbeatHeard
+                Some(Body::HeartbeatHeard)
             }
             Body::Append {
                 prev,
@@ -124,7 +124,10 @@ impl Member {
                 commit,
                 tip,
             } => self.take_entries((prev, prev_term), commit, tip, entries),
-            Body::Snapshot { tip } => self.take_snapshot(tip, entries),
+            Body::Snapshot { tip } => {
+                let last = self.take_snapshot(tip, entries);
+                Some(Body::Appended { last })
+            }
             Body::HeartbeatHeard
             | Body::Appended { .. }
             | Body::Rejected { .. }
@@ -135,7 +138,7 @@ impl Member {
             | Body::TimeoutNow
             | Body::Propose { .. } => unreachable!("only a leader's messages come here"),
         };
-        if self.ruined.is_none() {
+        if let Some(answer) = answer.filter(|_| self.ruined.is_none()) {
             out.push(self.message(message.from, answer));
         }
     }
@@ -146,63 +149,55 @@ impl Member {
         commit: Index,
         tip: Option<EntryId>,
         entries: &Entries,
-    ) -> Body {
+    ) -> Option<Body> {
         if prev < self.committed {
-            return Body::Appended {
-                last: self.committed,
-            };
+            let last = self.committed;
+            return Some(Body::Appended { last });
         }
         if self.log.term(prev) != Some(prev_term) {
             let (hint, hint_term) = self.log.last_at_most(prev, prev_term);
-            return Body::Rejected {
+            return Some(Body::Rejected {
                 prev,
                 hint,
                 hint_term,
-            };
+            });
         }
         let mut last = prev;
         if let Some(tip) = tip {
-            let Some(kept) = self.log.splice(entries, prev, tip, self.committed) else {
-                self.ruin(commit);
-                return Body::Appended { last: 0 };
+            let kept = match self.log.splice(entries, prev, tip, self.committed) {
+                Ok(kept) => kept,
+                Err(Unfit::Released) => return None,
+                Err(Unfit::Contradicts) => {
+                    self.ruin(commit);
+                    return None;
+                }
             };
             self.persisted = self.persisted.min(kept);
             last = entries.get(tip).index;
         }
         self.commit_to(commit.min(last));
-        Body::Appended { last }
+        Some(Body::Appended { last })
     }
 
-    fn take_snapshot(&mut self, tip: EntryId, entries: &Entries) -> Body {
-        let Some(entry) = entries.find(tip) else {
-            return Body::Appended {
-                last: self.committed,
-            };
+    /// Takes a snapshot that is newer than what is here. How far the log reaches, or is committed.
+    fn take_snapshot(&mut self, tip: EntryId, entries: &Entries) -> Index {
+        let Some(index) = entries.find(tip).map(|entry| entry.index) else {
+            return self.committed;
         };
-        let index = entry.index;
-        if index <= self.committed {
-            return Body::Appended {
-                last: self.committed,
-            };
+        let config = entries.config(tip);
+        if index <= self.committed || !config.all().contains(self.id) {
+            return self.committed;
         }
         if self.log.id(index) == Some(tip) {
             self.commit_to(index);
-            return Body::Appended {
-                last: self.committed,
-            };
-        }
-        let config = entries.config(tip);
-        if !config.all().contains(self.id) {
-            return Body::Appended {
-                last: self.committed,
-            };
+            return self.committed;
         }
         self.log.restore(entries, tip);
         self.config = config;
         self.committed = index;
         self.applied = index;
         self.persisted = 0;
-        Body::Appended { last: index }
+        index
     }
 
     /// A follower's answer, to its leader.
