@@ -8,3 +8,9 @@ pub mod raft;
 pub mod safety;
 pub mod validate;
 pub mod version;
+
+pub use cluster::{
+    Etcd, EtcdEvent, EtcdNote, Ground, Life, Outcome, Refusal, Request, Rules, Status, View,
+};
+pub use member_id::{Change, Config, MemberId, Members};
+pub use version::{Options, Version};

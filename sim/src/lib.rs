@@ -6,7 +6,6 @@ pub mod kernel;
 pub mod kube;
 pub mod net;
 pub mod outcome;
-pub mod run;
 pub mod scenario;
 pub mod traffic;
 pub mod world;

@@ -164,7 +164,6 @@ fn balancer(machine: &Resource, name: &str) -> Arc<Resource> {
     let spec = Spec::Balancer {
         name: name.into(),
         forwards: Vec::new(),
-
     };
     on(machine, name, spec)
 }
