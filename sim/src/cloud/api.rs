@@ -143,12 +143,11 @@ impl Cloud {
         };
         let buckets = || open.buckets.iter().filter(|bucket| mine(bucket.counted()));
         let waits = buckets().map(|bucket| bucket.wait(now, cost, divisor));
-        let mut wait = waits.max().unwrap_or(Span::ZERO);
+        let wait = waits.max().unwrap_or(Span::ZERO);
         if wait > Span::ZERO {
-            wait = wait.max(open.profile.penalty);
             open.shut_until = open.shut_until.max(now + open.profile.penalty);
         }
-        wait = wait.max(open.shut_until.since(now));
+        let wait = wait.max(open.shut_until.since(now));
         if wait == Span::ZERO {
             for bucket in open.buckets.iter_mut().filter(|b| mine(b.counted())) {
                 bucket.take(now, cost, divisor);

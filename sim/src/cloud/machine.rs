@@ -337,10 +337,7 @@ impl Cloud {
 
     /// The world loses a machine; where a second one has its id, that one takes its place.
     fn take_out(&mut self, ground: &mut dyn Ground, serial: usize, was_first: bool) {
-        let inside = self.inside(serial);
-        inside.power = Power::Off;
-        inside.installed.clear();
-        inside.locks.clear();
+        self.inside(serial).power = Power::Off;
         if was_first {
             let machine = self.stock.things[serial].id().clone();
             let next = self.stock.machine(&machine);

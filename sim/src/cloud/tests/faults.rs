@@ -133,6 +133,17 @@ fn nothing_comes_up_while_the_data_plane_is_down() {
     lift(&mut world, trouble);
     world.pass(Span::from_secs(100));
     assert!(world.is_up(&machine));
+    let trouble = inject(
+        &mut world,
+        Scope::provider("gcp").zone("z1"),
+        Trouble::DataDown,
+    );
+    assert!(world.cloud.reboot(&mut world.sky, &machine.id));
+    world.pass(Span::from_secs(900));
+    assert!(!world.is_up(&machine));
+    lift(&mut world, trouble);
+    world.pass(Span::from_secs(10));
+    assert!(world.is_up(&machine));
 }
 
 #[test]

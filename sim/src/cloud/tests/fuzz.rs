@@ -73,6 +73,10 @@ fn run(seed: u64) -> String {
     for nth in 0..3 {
         world.cloud.place(&mut world.sky, &own_host(nth, "box"));
     }
+    for provider in ["htz", "aws", "azr", "dig", "lab"] {
+        world.cloud.place(&mut world.sky, &network_at(provider));
+        world.cloud.place(&mut world.sky, &machine_at(provider, 1));
+    }
     let mut on = Vec::new();
     for _ in 0..150 {
         match dice.below(20) {
