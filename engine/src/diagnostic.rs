@@ -156,9 +156,28 @@ pub struct Diagnostic {
     pub span: Span,
 }
 
+/// Puts diagnostics in the order of the text; at one place the worst comes first. What was found
+/// twice is kept once.
+#[must_use]
+pub fn in_order(mut all: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let key = |d: &Diagnostic| (d.span.start, d.finding.severity, d.span.end, d.finding.code);
+    all.sort_by(|a, b| {
+        let text = a.finding.message.cmp(&b.finding.message);
+        key(a).cmp(&key(b)).then(text)
+    });
+    all.dedup();
+    all
+}
+
+/// The longest name, in bytes, for which a nearest one is looked for: it takes quadratic time.
+const MAX_NAME: usize = 64;
+
 /// The name in `known` nearest to `wanted`, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if wanted.len() > MAX_NAME {
+        return None;
+    }
     let distance = |name: &str| strsim::damerau_levenshtein(wanted, name);
     let best = known.into_iter().map(|name| (distance(name), name)).min()?;
     (best.0 <= wanted.chars().count().div_ceil(2).min(4)).then_some(best.1)
@@ -189,5 +208,29 @@ mod tests {
         let known = ["fsn1", "nbg1", "hel1"];
         assert_eq!(nearest("fns1", known), Some("fsn1"));
         assert_eq!(nearest("us-east-1", known), None);
+        assert_eq!(nearest(&"f".repeat(65), [&*"f".repeat(64)]), None);
+    }
+
+    #[test]
+    fn diagnostics_follow_the_text_and_the_worst_comes_first() {
+        let at = |start, severity, code| Diagnostic {
+            finding: Finding {
+                severity,
+                ..Finding::error(code, &Path::root(), "m")
+            },
+            span: Span {
+                start,
+                end: start + 1,
+                ..Span::default()
+            },
+        };
+        let sorted = in_order(vec![
+            at(9, Severity::Error, "c"),
+            at(2, Severity::Warning, "b"),
+            at(2, Severity::Error, "a"),
+            at(9, Severity::Error, "c"),
+        ]);
+        let codes: Vec<_> = sorted.iter().map(|d| d.finding.code).collect();
+        assert_eq!(codes, ["a", "b", "c"]);
     }
 }

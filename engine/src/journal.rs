@@ -1,18 +1,26 @@
 //! The journal: the only thing that must survive a crash.
 //!
 //! Entries are written before what they announce. [`Ledger`] is the fold over them, used alike by
-//! a living engine (entry by entry) and by one that recovers (all at once).
+//! a living engine (entry by entry) and by one that recovers (all at once). Knows neither how
+//! entries are stored nor what a run is about.
 
+use crate::random::{hash_name, mix};
 use crate::resource::ResourceId;
-use crate::seam::{Fault, Key, Verb};
+use crate::seam::{Fault, FaultClass, Key, Verb};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
 pub enum Entry {
+    /// The first entry: the cluster has an identity, drawn once. Keys differ between clusters of
+    /// the same name by it.
+    Founded {
+        /// Random.
+        uid: u64,
+    },
     /// A plan begins to be carried out.
     RunStarted {
         /// Number of the run, from 1.
@@ -57,6 +65,13 @@ pub enum Entry {
         /// Whether it succeeded.
         outcome: Result<(), Fault>,
     },
+    /// A change in doubt turned out to be done: it was seen in the world later.
+    Adopted {
+        /// What was changed.
+        resource: ResourceId,
+        /// How.
+        verb: Verb,
+    },
     /// A plan was carried out as far as it could be.
     RunEnded {
         /// Which.
@@ -73,12 +88,334 @@ pub enum Entry {
 /// What the journal says so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
+    /// The cluster's identity; none in an empty journal.
+    pub uid: Option<u64>,
     /// Runs begun.
     pub runs: u32,
+    /// Whether the last run has not ended, or was cut off by a crash.
+    pub running: bool,
     /// Mesh addresses, for life.
     pub addresses: BTreeMap<ResourceId, Ipv4Addr>,
-    /// How often each resource was surely made: part of its next key.
+    /// How many changes of each resource surely succeeded: part of its next key.
     pub incarnations: BTreeMap<ResourceId, u32>,
     /// Mutating calls announced and not answered, or answered with an unknown outcome.
     pub in_flight: BTreeMap<ResourceId, Verb>,
+    /// Machines that were prepared since they were last made.
+    pub prepared: BTreeSet<ResourceId>,
+    /// The machine on which the founding of the cluster was begun last.
+    pub founder: Option<ResourceId>,
+    /// The founding surely succeeded.
+    pub founded: bool,
+    /// What was surely made and not removed by us since. A view of the world that does not show it
+    /// may merely be late.
+    pub made: BTreeSet<ResourceId>,
+}
+
+impl Ledger {
+    /// The fold over a whole journal.
+    #[must_use]
+    pub fn replay(entries: &[Entry]) -> Self {
+        let mut ledger = Self::default();
+        for entry in entries {
+            ledger.apply(entry);
+        }
+        ledger
+    }
+
+    /// One entry further.
+    ///
+    /// # Panics
+    /// Where the entry cannot follow the ones before it: then the engine that wrote it is wrong, or
+    /// the journal is not ours.
+    pub fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Founded { uid } => {
+                assert!(
+                    *self == Self::default(),
+                    "a cluster is founded first, and once"
+                );
+                self.uid = Some(*uid);
+            }
+            Entry::RunStarted { run, .. } => {
+                assert!(self.uid.is_some(), "a journal begins with the founding");
+                assert_eq!(*run, self.runs + 1, "runs are numbered without a gap");
+                self.runs = *run;
+                self.running = true;
+            }
+            Entry::Allocated { machine, address } => {
+                let known = self.addresses.insert(machine.clone(), *address);
+                assert!(
+                    known.is_none_or(|before| before == *address),
+                    "a mesh address is for life: {machine}"
+                );
+            }
+            Entry::Started {
+                run,
+                resource,
+                verb,
+                key,
+                attempt,
+                step: _,
+            } => {
+                self.assert_in(*run);
+                assert!(verb.mutates(), "reads are not recorded: {verb} {resource}");
+                assert!(*attempt > 0, "attempts count from 1: {verb} {resource}");
+                let due = self.key(resource, *verb);
+                assert_eq!(
+                    *key, due,
+                    "a key is a function of the journal: {verb} {resource}"
+                );
+                self.in_flight.insert(resource.clone(), *verb);
+                if *verb == Verb::Init {
+                    self.founder = Some(resource.machine());
+                }
+            }
+            Entry::Finished {
+                run,
+                resource,
+                verb,
+                outcome,
+                step: _,
+            } => {
+                self.assert_in(*run);
+                self.assert_in_flight(resource, *verb);
+                match outcome {
+                    Ok(()) => self.succeed(resource, *verb),
+                    Err(fault) if fault.class == FaultClass::Unknown => {}
+                    Err(_) => {
+                        self.in_flight.remove(resource);
+                    }
+                }
+            }
+            Entry::Adopted { resource, verb } => {
+                self.assert_in_flight(resource, *verb);
+                self.succeed(resource, *verb);
+            }
+            Entry::RunEnded { run, .. } => {
+                self.assert_in(*run);
+                self.running = false;
+            }
+        }
+    }
+
+    /// The idempotency key of the next call of `verb` for this resource. It stays the same until
+    /// some change of the resource has surely succeeded: a repetition after a crash carries the key
+    /// of the call that may have been made, and what is made anew after a removal gets a new one.
+    ///
+    /// # Panics
+    /// Before the cluster is founded.
+    #[must_use]
+    pub fn key(&self, resource: &ResourceId, verb: Verb) -> Key {
+        let uid = self
+            .uid
+            .expect("a key needs the cluster's identity: it is founded first");
+        let incarnation = self.incarnations.get(resource).copied().unwrap_or(0);
+        [
+            resource.number(),
+            hash_name(&verb.to_string()),
+            u64::from(incarnation),
+        ]
+        .into_iter()
+        .fold(Key(mix(uid)), |key, part| Key(mix(key.0 ^ mix(part))))
+    }
+
+    /// What to record after an observation: resources whose making is in doubt and which exist.
+    /// Without it a later loss and re-creation would carry the old key, and do nothing.
+    #[must_use]
+    pub fn adoptions(&self, exists: impl Fn(&ResourceId) -> bool) -> Vec<Entry> {
+        self.in_flight
+            .iter()
+            .filter(|(resource, verb)| **verb == Verb::Create && exists(resource))
+            .map(|(resource, verb)| Entry::Adopted {
+                resource: resource.clone(),
+                verb: *verb,
+            })
+            .collect()
+    }
+
+    fn succeed(&mut self, resource: &ResourceId, verb: Verb) {
+        if verb == Verb::Create {
+            self.made.insert(resource.clone());
+        } else if verb == Verb::Delete {
+            self.made.remove(resource);
+        }
+        self.in_flight.remove(resource);
+        let machine = resource.machine();
+        match verb {
+            Verb::Init => self.founded = true,
+            Verb::Create if *resource == machine => {
+                self.prepared.remove(&machine);
+            }
+            Verb::Create if *resource == machine.child("host") => {
+                self.prepared.insert(machine);
+            }
+            Verb::Delete if *resource == machine => {
+                self.prepared.remove(&machine);
+            }
+            _ => {}
+        }
+        *self.incarnations.entry(resource.clone()).or_default() += 1;
+    }
+
+    fn assert_in(&self, run: u32) {
+        assert!(
+            self.running && self.runs == run,
+            "run {run} is not the one under way"
+        );
+    }
+
+    fn assert_in_flight(&self, resource: &ResourceId, verb: Verb) {
+        assert_eq!(
+            self.in_flight.get(resource),
+            Some(&verb),
+            "only an announced call ends: {verb} {resource}"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> ResourceId {
+        ResourceId::new("shop/cp/1")
+    }
+
+    fn started(ledger: &Ledger, verb: Verb) -> Entry {
+        Entry::Started {
+            run: ledger.runs,
+            step: 0,
+            resource: machine(),
+            verb,
+            key: ledger.key(&machine(), verb),
+            attempt: 1,
+        }
+    }
+
+    fn finished(verb: Verb, outcome: Result<(), Fault>) -> Entry {
+        Entry::Finished {
+            run: 1,
+            step: 0,
+            resource: machine(),
+            verb,
+            outcome,
+        }
+    }
+
+    fn fresh() -> Ledger {
+        Ledger::replay(&[
+            Entry::Founded { uid: 7 },
+            Entry::RunStarted {
+                run: 1,
+                plan: 1,
+                steps: 1,
+            },
+        ])
+    }
+
+    #[test]
+    fn a_key_changes_exactly_when_a_change_succeeded() {
+        let mut ledger = fresh();
+        let first = ledger.key(&machine(), Verb::Create);
+        for fault in [FaultClass::Unknown, FaultClass::Retryable] {
+            ledger.apply(&started(&ledger, Verb::Create));
+            ledger.apply(&finished(Verb::Create, Err(Fault::new(fault, "x"))));
+            assert_eq!(ledger.key(&machine(), Verb::Create), first, "{fault}");
+            let doubt = fault == FaultClass::Unknown;
+            assert_eq!(ledger.in_flight.contains_key(&machine()), doubt, "{fault}");
+        }
+        ledger.apply(&started(&ledger, Verb::Create));
+        ledger.apply(&finished(Verb::Create, Ok(())));
+        let second = ledger.key(&machine(), Verb::Create);
+        assert_ne!(first, second);
+        assert!(ledger.in_flight.is_empty());
+        assert_ne!(second, ledger.key(&machine(), Verb::Delete), "verbs differ");
+        assert_ne!(second, ledger.key(&machine().child("etcd"), Verb::Create));
+        let mut other = ledger.clone();
+        other.uid = Some(8);
+        assert_ne!(
+            second,
+            other.key(&machine(), Verb::Create),
+            "clusters differ"
+        );
+    }
+
+    #[test]
+    fn what_was_in_doubt_is_adopted_once_seen() {
+        let mut ledger = fresh();
+        ledger.apply(&started(&ledger, Verb::Create));
+        let before = ledger.key(&machine(), Verb::Create);
+        assert_eq!(ledger.adoptions(|_| false), []);
+        let entries = ledger.adoptions(|_| true);
+        assert_eq!(entries.len(), 1);
+        ledger.apply(&entries[0]);
+        assert!(ledger.in_flight.is_empty());
+        assert_ne!(ledger.key(&machine(), Verb::Create), before);
+    }
+
+    #[test]
+    fn a_crash_between_runs_is_no_gap() {
+        let mut ledger = fresh();
+        ledger.apply(&started(&ledger, Verb::Create));
+        ledger.apply(&Entry::RunStarted {
+            run: 2,
+            plan: 1,
+            steps: 1,
+        });
+        assert_eq!((ledger.runs, ledger.in_flight.len()), (2, 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "only an announced call ends")]
+    fn nothing_ends_that_was_not_announced() {
+        fresh().apply(&finished(Verb::Create, Ok(())));
+    }
+
+    #[test]
+    #[should_panic(expected = "a key is a function of the journal")]
+    fn a_foreign_key_is_refused() {
+        let mut ledger = fresh();
+        let mut entry = started(&ledger, Verb::Create);
+        let Entry::Started { key, .. } = &mut entry else {
+            unreachable!("made above");
+        };
+        key.0 ^= 1;
+        ledger.apply(&entry);
+    }
+
+    #[test]
+    #[should_panic(expected = "reads are not recorded")]
+    fn a_read_is_not_an_entry() {
+        let mut ledger = fresh();
+        ledger.apply(&started(&ledger, Verb::Describe));
+    }
+
+    #[test]
+    #[should_panic(expected = "runs are numbered without a gap")]
+    fn a_run_does_not_begin_twice() {
+        let mut ledger = fresh();
+        ledger.apply(&Entry::RunStarted {
+            run: 1,
+            plan: 1,
+            steps: 1,
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "a cluster is founded first, and once")]
+    fn a_cluster_is_founded_once() {
+        fresh().apply(&Entry::Founded { uid: 9 });
+    }
+
+    #[test]
+    #[should_panic(expected = "a mesh address is for life")]
+    fn an_address_never_changes() {
+        let mut ledger = fresh();
+        for last in [1, 2] {
+            ledger.apply(&Entry::Allocated {
+                machine: machine(),
+                address: Ipv4Addr::new(10, 0, 0, last),
+            });
+        }
+    }
 }

@@ -1,7 +1,19 @@
 //! What the user wrote: the `Cluster` manifest, its types, and every mistake in it at once.
 //!
-//! Knows nothing of files: text comes in, a [`Cluster`] and diagnostics go out.
+//! Knows nothing of files: bytes come in, a [`Manifest`] and diagnostics go out.
 
+mod claudie;
+mod judge;
+mod load;
 mod types;
 
+pub use judge::{CODES, judge};
+pub use load::{Loaded, Source, load};
 pub use types::*;
+
+/// The JSON Schema of a manifest, for editors.
+#[must_use]
+pub fn schema_of_manifest() -> serde_json::Value {
+    let id = "https://quorate.dev/schema/v1/cluster.json";
+    crate::document::schema::<Manifest>(id, "Quorate cluster manifest")
+}

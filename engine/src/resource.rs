@@ -3,7 +3,7 @@
 //! Knows nothing of how a resource is made or who makes it.
 
 use crate::manifest::{BackendCheck, DnsCheck, Domain, Role, StorageEngine, Taint};
-use crate::random::hash_name;
+use crate::random::{hash_name, mix};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -200,12 +200,8 @@ pub enum Spec {
     },
     /// See [`Kind::Balancer`].
     Balancer {
-        /// The load balancer's name in the manifest.
-        name: String,
         /// What it forwards.
         forwards: Vec<Forward>,
-        /// How it watches its backends.
-        check: BackendCheck,
     },
     /// See [`Kind::RecordSet`].
     RecordSet {
@@ -234,7 +230,7 @@ pub enum Spec {
 /// One forwarded port of a load balancer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
-    /// The role's name in the manifest.
+    /// The load balancer and its role in the manifest, as `web/https`.
     pub role: String,
     /// In front of API servers; else of workers.
     pub api: bool,
@@ -244,6 +240,8 @@ pub struct Forward {
     pub target_port: u16,
     /// Machines behind it.
     pub backends: Vec<ResourceId>,
+    /// How backends are watched.
+    pub check: BackendCheck,
 }
 
 impl Spec {
@@ -263,6 +261,35 @@ impl Spec {
             Self::RecordSet { .. } => Kind::RecordSet,
             Self::StoragePool { .. } => Kind::StoragePool,
         }
+    }
+
+    /// Machines whose public addresses must be known to make it.
+    #[must_use]
+    pub fn refers_to(&self) -> &[ResourceId] {
+        match self {
+            Self::RecordSet { machines, .. } => machines,
+            Self::Network { .. }
+            | Self::Firewall { .. }
+            | Self::Machine { .. }
+            | Self::Host { .. }
+            | Self::Peer { .. }
+            | Self::EtcdMember { .. }
+            | Self::ControlPlane { .. }
+            | Self::Worker { .. }
+            | Self::Balancer { .. }
+            | Self::StoragePool { .. } => &[],
+        }
+    }
+
+    /// [`Self::fingerprint`] together with the addresses of the machines it refers to: a record
+    /// set is stale when a machine was replaced, although its spec is as it was.
+    #[must_use]
+    pub fn fingerprint_at(&self, addresses: &[(ResourceId, Ipv4Addr)]) -> u64 {
+        let known = |id: &ResourceId| addresses.iter().find(|(known, _)| known == id);
+        let refers = self.refers_to().iter().filter_map(known);
+        refers.fold(self.fingerprint(), |hash, (_, address)| {
+            mix(hash ^ u64::from(address.to_bits()))
+        })
     }
 
     /// A fingerprint that is equal exactly where the spec is; it travels as a label.

@@ -3,10 +3,12 @@
 //! Each is a small integer inside; text is read and written at the edge only.
 
 use crate::time::Span;
+use ipnet::Ipv4Net;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// Why a text is not the unit it should be. The message names what was expected, with an example.
@@ -15,7 +17,8 @@ use std::str::FromStr;
 pub struct UnitError(String);
 
 fn bad(text: &str, what: &str, example: &str) -> UnitError {
-    UnitError(format!("`{text}` is not {what}: write it like {example}"))
+    let text = crate::yaml::shown(text);
+    UnitError(format!("{text} is not {what}: write it like {example}"))
 }
 
 /// Splits `12.5ms` into its number and its suffix.
@@ -203,6 +206,46 @@ impl fmt::Display for Percent {
     }
 }
 
+/// A block of IPv4 addresses: `10.88.0.0/16`. The address is the first of the block.
+///
+/// Manifests hold [`Ipv4Net`]; this is what describes and checks its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cidr(pub Ipv4Net);
+
+impl FromStr for Cidr {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if let Ok(net) = text.parse::<Ipv4Net>() {
+            if net.addr() == net.network() {
+                return Ok(Self(net));
+            }
+            let first = net.trunc();
+            return Err(UnitError(format!(
+                "`{text}` begins inside its block: write `{first}`"
+            )));
+        }
+        if text.parse::<Ipv4Addr>().is_ok() {
+            return Err(UnitError(format!(
+                "`{text}` has no prefix length: write it like `{text}/24`"
+            )));
+        }
+        Err(bad(text, "a block of IPv4 addresses", "`10.88.0.0/16`"))
+    }
+}
+
+impl JsonSchema for Cidr {
+    fn schema_name() -> Cow<'static, str> {
+        "Cidr".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$",
+            "examples": ["10.88.0.0/16"],
+        })
+    }
+}
+
 /// A scalar that YAML may hand over as text or as a bare number.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -275,6 +318,21 @@ mod tests {
         assert_eq!("30/m".parse(), Ok(Rate(500)));
         assert_eq!("99.95%".parse(), Ok(Percent(999_500)));
         assert!("101%".parse::<Percent>().is_err() && "5 GB".parse::<Bytes>().is_err());
+    }
+
+    #[test]
+    fn a_block_of_addresses_begins_with_its_first_one() {
+        let read = |text: &str| text.parse::<Cidr>().map(|c| c.0.to_string());
+        assert_eq!(read("10.88.0.0/16"), Ok("10.88.0.0/16".to_owned()));
+        for (text, fix) in [
+            ("10.88.0.1/16", "`10.88.0.0/16`"),
+            ("10.0.0.0", "`10.0.0.0/24`"),
+            ("10.0.0.0/33", "`10.88.0.0/16`"),
+            ("fd00::/8", "`10.88.0.0/16`"),
+        ] {
+            let message = read(text).unwrap_err().to_string();
+            assert!(message.ends_with(fix), "{message}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Field docs are what an editor shows. References between parts are by name.
 
-use crate::units::{Bytes, Cpu, Duration, Percent, Rate};
+use crate::units::{Bytes, Cidr, Cpu, Duration, Percent, Rate};
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,11 +87,11 @@ pub struct Kubernetes {
     pub cni: Cni,
     /// Addresses of pods.
     #[serde(default = "default_pod_cidr")]
-    #[schemars(with = "String")]
+    #[schemars(with = "Cidr")]
     pub pod_cidr: Ipv4Net,
     /// Addresses of services.
     #[serde(default = "default_service_cidr")]
-    #[schemars(with = "String")]
+    #[schemars(with = "Cidr")]
     pub service_cidr: Ipv4Net,
     /// etcd: version and timing. By default the version that kubeadm brings, and etcd's own timing.
     #[serde(default)]
@@ -170,7 +170,7 @@ pub struct Provider {
     pub credentials: Option<Credentials>,
     /// Addresses of the private networks made there; one /24 is taken per region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<Cidr>")]
     pub network_cidr: Option<Ipv4Net>,
     /// API or connection address, where it is not the vendor's own (`qemu:///system`, a private cloud).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -330,6 +330,9 @@ pub struct StaticHost {
     /// It can dial out, but nobody can dial in.
     #[serde(default)]
     pub behind_nat: bool,
+    /// Where its ssh key is to be found; by default with the provider's credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
 }
 
 fn default_ssh_user() -> String {
@@ -401,7 +404,7 @@ pub struct Resources {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Mesh {
     /// Addresses of nodes; an address is given once and kept for the node's life.
-    #[schemars(with = "String")]
+    #[schemars(with = "Cidr")]
     pub cidr: Ipv4Net,
     /// UDP port.
     pub port: u16,

@@ -45,6 +45,9 @@ pub struct Step {
     pub reason: String,
     /// Indices of the steps that must succeed before it; each below its own index. In order.
     pub after: Vec<u32>,
+    /// Indices of the steps that must have ended before it, well or badly; each below its own
+    /// index. So one lost machine delays what comes after it and never blocks it.
+    pub settled: Vec<u32>,
     /// Whether it can be taken back.
     pub reversible: Reversibility,
     /// How long it usually takes.
@@ -100,6 +103,8 @@ pub enum Until {
     Running,
     /// It is gone.
     Absent,
+    /// So much time has passed since the step began: no call is made.
+    Elapsed(Span),
 }
 
 /// A change of etcd's membership.

@@ -1,0 +1,381 @@
+//! The checker finds what the planner must never do; and the planner does none of it.
+
+use super::*;
+use crate::graph::Desired;
+use crate::manifest::{self, Manifest};
+use crate::plan::plan;
+use crate::seam::{ClusterView, HostView, MachineState, NodeView, Seen};
+use crate::topology::{Roster, Topology};
+use std::sync::Arc;
+
+const THREE_CLOUDS: &str = include_str!("../../../scenarios/manifests/three-clouds.yaml");
+
+fn three_clouds() -> Arc<Manifest> {
+    let loaded = manifest::load(THREE_CLOUDS.as_bytes(), None);
+    Arc::new(
+        loaded
+            .manifest
+            .unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics)),
+    )
+}
+
+fn desired(manifest: &Arc<Manifest>) -> Desired {
+    Desired::of(Arc::new(
+        Topology::resolve(manifest, &Roster::default()).unwrap(),
+    ))
+}
+
+fn empty(manifest: &Manifest) -> Observed {
+    let mut seen = Observed::default();
+    for provider in &manifest.spec.providers {
+        seen.providers.insert(provider.name.clone(), Ok(Vec::new()));
+    }
+    seen
+}
+
+/// The world after one step succeeded: a model of the world that knows no time.
+fn carry_out(step: &Step, desired: &Desired, seen: &mut Observed) {
+    let machine = step.resource.machine();
+    match (step.verb, &step.lane) {
+        (Verb::Create | Verb::Update, Lane::Provider(name)) => {
+            let spec = &step.desired.as_ref().unwrap().spec;
+            let addresses: Vec<_> = seen.addresses().into_iter().collect();
+            let fingerprint = spec.fingerprint_at(&addresses);
+            if step.kind == Kind::Machine {
+                seen.hosts.remove(&machine);
+            }
+            let list = seen.providers.get_mut(&**name).unwrap().as_mut().unwrap();
+            list.retain(|other| other.id != step.resource);
+            if step.kind == Kind::Machine {
+                seen.history.prepared.remove(&step.resource);
+            }
+            let number = list.len() as u8 + 1 + name.len() as u8 * 16;
+            list.push(Seen {
+                id: step.resource.clone(),
+                kind: step.kind,
+                external: step.resource.to_string(),
+                fingerprint,
+                state: MachineState::Running,
+                address: Some([198, 51, name.as_bytes()[0], number].into()),
+            });
+        }
+        (Verb::Delete, Lane::Provider(name)) => {
+            let list = seen.providers.get_mut(&**name).unwrap().as_mut().unwrap();
+            list.retain(|other| other.id != step.resource);
+            seen.hosts.remove(&machine);
+        }
+        (Verb::Create | Verb::Update, Lane::Hosts) => {
+            install(
+                seen,
+                &machine,
+                step.kind,
+                desired.get(&step.resource).unwrap().spec.fingerprint(),
+            );
+            if step.kind == Kind::Host {
+                seen.history.prepared.insert(machine.clone());
+            }
+            if step.kind == Kind::Worker {
+                join(seen, &machine, false);
+            }
+        }
+        (verb, _) => in_cluster(verb, step, desired, seen),
+    }
+}
+
+fn install(seen: &mut Observed, machine: &ResourceId, kind: Kind, print: u64) {
+    let host = seen
+        .hosts
+        .entry(machine.clone())
+        .or_insert_with(|| Ok(HostView::default()));
+    let installed = &mut host.as_mut().unwrap().installed;
+    installed.retain(|(other, _)| *other != kind);
+    installed.push((kind, print));
+}
+
+fn join(seen: &mut Observed, machine: &ResourceId, control_plane: bool) {
+    let cluster = seen.cluster.as_mut().unwrap().as_mut().unwrap();
+    cluster.nodes.push(NodeView {
+        machine: machine.clone(),
+        ready: true,
+        schedulable: true,
+        control_plane,
+        pods: 0,
+        load_permille: 0,
+    });
+}
+
+fn in_cluster(verb: Verb, step: &Step, desired: &Desired, seen: &mut Observed) {
+    let machine = step.resource.machine();
+    let print = |name: &str| {
+        desired
+            .get(&machine.child(name))
+            .unwrap()
+            .spec
+            .fingerprint()
+    };
+    match (verb, step.kind) {
+        (Verb::Init, _) => {
+            seen.history.founded = true;
+            let members = vec![member(machine.clone(), true)];
+            seen.cluster = Some(Ok(ClusterView {
+                members,
+                ..ClusterView::default()
+            }));
+            join(seen, &machine, true);
+            install(seen, &machine, Kind::EtcdMember, print("etcd"));
+            install(seen, &machine, Kind::ControlPlane, print("control-plane"));
+        }
+        (Verb::Create, Kind::ControlPlane) => {
+            install(seen, &machine, Kind::ControlPlane, print("control-plane"));
+            join(seen, &machine, true);
+        }
+        (Verb::Create, Kind::StoragePool) => {
+            let print = step.desired.as_ref().unwrap().spec.fingerprint();
+            seen.cluster.as_mut().unwrap().as_mut().unwrap().storage = Some(print);
+        }
+        (Verb::Delete, _) => {
+            let cluster = seen.cluster.as_mut().unwrap().as_mut().unwrap();
+            cluster.nodes.retain(|node| node.machine != machine);
+        }
+        _ => {
+            if verb == Verb::AddLearner {
+                install(seen, &machine, Kind::EtcdMember, print("etcd"));
+            }
+            if let Some(change) = &step.change {
+                project(
+                    change,
+                    &mut seen.cluster.as_mut().unwrap().as_mut().unwrap().members,
+                );
+            }
+        }
+    }
+}
+
+const VERSION: EtcdVersion = EtcdVersion::new(3, 6, 11);
+const POLICY: Policy = Policy {
+    declared: 3,
+    scale_down: false,
+    force: false,
+};
+
+fn built(manifest: &Arc<Manifest>) -> Observed {
+    let mut seen = empty(manifest);
+    run(&desired(manifest), &mut seen);
+    seen
+}
+
+/// Plans, checks and carries out; what comes out is the plan.
+fn run(desired: &Desired, seen: &mut Observed) -> Plan {
+    let plan = plan(desired, seen);
+    assert_eq!(check(&plan, seen, VERSION, &POLICY), []);
+    for step in &plan.steps {
+        carry_out(step, desired, seen);
+    }
+    plan
+}
+
+#[test]
+fn a_cluster_that_was_built_needs_nothing_more() {
+    let manifest = three_clouds();
+    let mut seen = empty(&manifest);
+    let first = run(&desired(&manifest), &mut seen);
+    assert!(first.steps.len() > 60, "{}", first.steps.len());
+    let second = plan(&desired(&manifest), &seen);
+    assert_eq!(titles(&second), Vec::<String>::new());
+    assert_eq!(second.held, []);
+}
+
+#[test]
+fn every_prefix_of_a_build_leads_to_the_same_world() {
+    let manifest = three_clouds();
+    let desired = desired(&manifest);
+    let whole = plan(&desired, &empty(&manifest));
+    let end = built(&manifest);
+    for cut in 0..whole.steps.len() {
+        let mut seen = empty(&manifest);
+        for step in &whole.steps[..cut] {
+            carry_out(step, &desired, &mut seen);
+        }
+        run(&desired, &mut seen);
+        assert_eq!(
+            titles(&plan(&desired, &seen)),
+            Vec::<String>::new(),
+            "cut at {cut}"
+        );
+        assert_eq!(seen.cluster().unwrap().members.len(), 3, "cut at {cut}");
+        let ids = |seen: &Observed| {
+            seen.listed()
+                .map(|(_, seen)| seen.id.clone())
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(ids(&seen), ids(&end), "cut at {cut}");
+    }
+}
+
+fn titles(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(Step::title).collect()
+}
+
+#[test]
+fn a_lost_control_plane_leaves_etcd_before_it_is_made_again() {
+    let manifest = three_clouds();
+    let desired = desired(&manifest);
+    let mut seen = built(&manifest);
+    let lost = ResourceId::new("shop/control-gcp/1");
+    seen.providers
+        .get_mut("gcp")
+        .unwrap()
+        .as_mut()
+        .unwrap()
+        .retain(|m| m.id != lost);
+    seen.hosts.insert(
+        lost.clone(),
+        Err(crate::seam::Fault::new(
+            crate::seam::FaultClass::Retryable,
+            "no ssh",
+        )),
+    );
+    let cluster = seen.cluster.as_mut().unwrap().as_mut().unwrap();
+    cluster
+        .members
+        .iter_mut()
+        .filter(|m| m.machine == lost)
+        .for_each(|m| m.healthy = false);
+    cluster
+        .nodes
+        .iter_mut()
+        .filter(|n| n.machine == lost)
+        .for_each(|n| n.ready = false);
+    let plan = run(&desired, &mut seen);
+    let titles = titles(&plan);
+    let at = |title: &str| {
+        titles
+            .iter()
+            .position(|t| t == title)
+            .unwrap_or_else(|| panic!("{title}: {titles:#?}"))
+    };
+    assert!(at("remove-member shop/control-gcp/1/etcd") < at("create shop/control-gcp/1"));
+    assert!(at("create shop/control-gcp/1") < at("add-learner shop/control-gcp/1/etcd"));
+    assert_eq!(
+        plan.steps[0].slack.map(|s| (s.voters, s.healthy)),
+        Some((2, 2))
+    );
+}
+
+#[test]
+fn a_provider_whose_api_errs_is_left_alone() {
+    let manifest = three_clouds();
+    let desired = desired(&manifest);
+    let mut seen = built(&manifest);
+    let fault = crate::seam::Fault::new(crate::seam::FaultClass::Retryable, "503");
+    seen.providers.insert("aws".to_owned(), Err(fault.clone()));
+    let machines: Vec<_> = seen
+        .hosts
+        .keys()
+        .filter(|id| id.as_str().contains("aws"))
+        .cloned()
+        .collect();
+    assert_eq!(
+        titles(&plan(&desired, &seen)),
+        Vec::<String>::new(),
+        "they still answer"
+    );
+    for machine in machines {
+        seen.hosts.insert(machine, Err(fault.clone()));
+    }
+    let plan = plan(&desired, &seen);
+    assert_eq!(titles(&plan), Vec::<String>::new());
+    assert!(
+        plan.held
+            .iter()
+            .any(|held| held.reason.contains("the API of aws")),
+        "{:?}",
+        plan.held
+    );
+}
+
+#[test]
+fn a_migration_takes_the_new_member_in_before_the_old_one_leaves() {
+    let manifest = three_clouds();
+    let mut seen = built(&manifest);
+    let mut moved = (*manifest).clone();
+    for pool in &mut moved.spec.node_pools {
+        if pool.name == "control-gcp" {
+            pool.name = "control-new".to_owned();
+        }
+    }
+    let moved = Arc::new(moved);
+    let plan = run(&desired(&moved), &mut seen);
+    let titles = titles(&plan);
+    let at = |title: &str| titles.iter().position(|t| t == title).expect(title);
+    assert!(at("promote shop/control-new/1/etcd") < at("move-leader shop/control-gcp/1/etcd"));
+    assert!(at("remove-member shop/control-gcp/1/etcd") < at("delete shop/control-gcp/1"));
+    let slacks: Vec<_> = plan.steps.iter().filter_map(|step| step.slack).collect();
+    assert!(
+        slacks.iter().all(|slack| slack.tolerance() >= 1),
+        "{slacks:?}"
+    );
+    assert_eq!(
+        self::titles(&super::super::plan::plan(&desired(&moved), &seen)),
+        [""; 0]
+    );
+}
+
+/// Spoils a good plan in one way, and expects the checker to say so.
+fn spoiled(expected: &str, spoil: impl FnOnce(&mut Plan, &mut Observed)) {
+    let manifest = three_clouds();
+    let mut seen = empty(&manifest);
+    let mut plan = plan(&desired(&manifest), &seen);
+    spoil(&mut plan, &mut seen);
+    let problems = check(&plan, &seen, VERSION, &POLICY);
+    let found = problems
+        .iter()
+        .any(|problem| problem.text.contains(expected));
+    assert!(found, "expected `{expected}` in {problems:#?}");
+}
+
+fn find(plan: &Plan, verb: Verb, kind: Kind) -> usize {
+    plan.steps
+        .iter()
+        .position(|step| step.verb == verb && step.kind == kind)
+        .unwrap()
+}
+
+#[test]
+fn a_spoiled_plan_is_found_out() {
+    spoiled("which is not before it", |plan, _| {
+        plan.steps[3].after.push(9)
+    });
+    spoiled("does not wait for", |plan, _| {
+        let peer = find(plan, Verb::Create, Kind::Peer);
+        plan.steps[peer].after.clear();
+    });
+    spoiled("which nothing makes", |plan, _| {
+        let host = find(plan, Verb::Create, Kind::Host);
+        plan.steps[host].verb = Verb::Delete;
+    });
+    spoiled("stands twice", |plan, _| {
+        let again = plan.steps[0].clone();
+        plan.steps.push(again);
+    });
+    spoiled("may run beside", |plan, _| {
+        let add = find(plan, Verb::AddLearner, Kind::EtcdMember);
+        plan.steps[add].after.clear();
+        plan.steps[add].settled.clear();
+    });
+    spoiled("founded a second time", |_, seen| {
+        seen.history.founded = true
+    });
+    spoiled("which did not answer", |_, seen| {
+        let fault = crate::seam::Fault::new(crate::seam::FaultClass::Retryable, "503");
+        seen.providers.insert("htz".to_owned(), Err(fault));
+    });
+    spoiled("still a learner", |plan, _| {
+        let promote = find(plan, Verb::Promote, Kind::EtcdMember);
+        plan.steps[promote].change = None;
+    });
+    spoiled("nobody lists it", |plan, _| {
+        let create = find(plan, Verb::Create, Kind::Machine);
+        plan.steps[create].verb = Verb::Delete;
+    });
+}

@@ -1,0 +1,422 @@
+//! The desired resources and what each needs before it: the one place where dependencies stand.
+//!
+//! An edge means "must exist before". Nodes go in by key order, so nothing depends on hashing.
+//! Knows nothing of what exists; that is the planner's.
+
+use crate::manifest::{EtcdSettings, LbKind, Mtu, Role};
+use crate::resource::{Forward, Resource, ResourceId, Spec};
+use crate::topology::{Node, Topology};
+use ipnet::Ipv4Net;
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// WireGuard's overhead over IPv6, in bytes: 40 IPv6 + 8 UDP + 32 WireGuard.
+const MESH_OVERHEAD: u16 = 80;
+
+/// The underlay every path of the Internet carries unharmed.
+const UNDERLAY_MTU: u16 = 1500;
+
+/// Port of the API server on control planes.
+const API_PORT: u16 = 6443;
+
+/// The desired resources of a cluster.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// Where it comes from.
+    pub topology: Arc<Topology>,
+    graph: DiGraph<Arc<Resource>, ()>,
+    by_id: BTreeMap<ResourceId, NodeIndex>,
+}
+
+impl Desired {
+    /// Builds the graph of a topology.
+    ///
+    /// # Panics
+    /// If it has a cycle: edges go up the ranks of resource kinds only.
+    #[must_use]
+    pub fn of(topology: Arc<Topology>) -> Self {
+        let mut build = Build {
+            topology: &topology,
+            resources: BTreeMap::new(),
+        };
+        build.shared();
+        for node in &topology.nodes {
+            build.node(node);
+        }
+        build.records();
+        build.storage();
+        let resources = build.resources;
+        let mut graph = DiGraph::with_capacity(resources.len(), resources.len() * 2);
+        let by_id: BTreeMap<_, _> = resources
+            .iter()
+            .map(|(id, (resource, _))| (id.clone(), graph.add_node(Arc::clone(resource))))
+            .collect();
+        for (id, (_, needs)) in &resources {
+            for need in needs {
+                graph.add_edge(by_id[need], by_id[id], ());
+            }
+        }
+        assert!(
+            !petgraph::algo::is_cyclic_directed(&graph),
+            "the resource graph has a cycle"
+        );
+        Self {
+            topology,
+            graph,
+            by_id,
+        }
+    }
+
+    /// All resources, in order of id.
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.graph.node_weights()
+    }
+
+    /// One resource.
+    #[must_use]
+    pub fn get(&self, id: &ResourceId) -> Option<&Arc<Resource>> {
+        self.by_id.get(id).map(|index| &self.graph[*index])
+    }
+
+    /// What must exist before it, in order of id.
+    #[must_use]
+    pub fn needs(&self, id: &ResourceId) -> Vec<&ResourceId> {
+        let Some(index) = self.by_id.get(id) else {
+            return Vec::new();
+        };
+        let neighbours = self.graph.neighbors_directed(*index, Direction::Incoming);
+        let mut needs: Vec<_> = neighbours.map(|need| &self.graph[need].id).collect();
+        needs.sort_unstable();
+        needs
+    }
+}
+
+/// Resources so far, each with what must exist before it.
+struct Build<'a> {
+    topology: &'a Topology,
+    resources: BTreeMap<ResourceId, (Arc<Resource>, BTreeSet<ResourceId>)>,
+}
+
+impl Build<'_> {
+    fn add(&mut self, id: &ResourceId, provider: &str, spec: Spec, needs: &[&ResourceId]) {
+        let resource = Resource {
+            id: id.clone(),
+            provider: provider.to_owned(),
+            spec,
+        };
+        let needs = needs.iter().map(|need| (*need).clone()).collect();
+        let before = self
+            .resources
+            .insert(id.clone(), (Arc::new(resource), needs));
+        assert!(before.is_none(), "two resources are called {id}");
+    }
+
+    /// Networks and firewalls, one per provider and region with machines of ours.
+    fn shared(&mut self) {
+        let made = self
+            .topology
+            .nodes
+            .iter()
+            .filter(|node| node.existing.is_none());
+        let places: BTreeSet<_> = made
+            .map(|node| (node.provider.clone(), node.region.clone()))
+            .collect();
+        let public_ports = self.public_ports();
+        let mut subnets = BTreeMap::new();
+        for (provider, region) in places {
+            let index: &mut u32 = subnets.entry(provider.clone()).or_default();
+            let (network, firewall) = shared_ids(self.topology, &provider, &region);
+            let cidr = subnet(self.topology, &provider, *index);
+            *index += 1;
+            self.add(
+                &network,
+                &provider,
+                Spec::Network {
+                    region: region.clone(),
+                    cidr,
+                },
+                &[],
+            );
+            let mesh_port = self.topology.manifest.spec.mesh.port;
+            let public_ports = public_ports.clone();
+            let spec = Spec::Firewall {
+                region,
+                mesh_port,
+                public_ports,
+            };
+            self.add(&firewall, &provider, spec, &[]);
+        }
+    }
+
+    fn public_ports(&self) -> Vec<u16> {
+        let balancers = &self.topology.manifest.spec.load_balancers;
+        let roles = balancers.iter().flat_map(|balancer| &balancer.roles);
+        let ports: BTreeSet<u16> = roles.map(|role| role.port).collect();
+        ports.into_iter().collect()
+    }
+
+    fn node(&mut self, node: &Node) {
+        let (network, firewall) = shared_ids(self.topology, &node.provider, &node.region);
+        let needs: &[&ResourceId] = if node.existing.is_some() {
+            &[]
+        } else {
+            &[&network, &firewall]
+        };
+        self.add(
+            &node.id,
+            &node.provider,
+            machine(self.topology, node),
+            needs,
+        );
+        let kubernetes = self.topology.manifest.spec.kubernetes.version.clone();
+        let runs = node.is(Role::ControlPlane) || node.is(Role::Worker);
+        let host = node.id.child("host");
+        let spec = Spec::Host {
+            kubernetes: if runs {
+                kubernetes.clone()
+            } else {
+                String::new()
+            },
+        };
+        self.add(&host, &node.provider, spec, &[&node.id]);
+        let peer = node.id.child("peer");
+        let mesh = &self.topology.manifest.spec.mesh;
+        let spec = Spec::Peer {
+            address: node.mesh_address,
+            port: mesh.port,
+            mtu: mesh_mtu(mesh.mtu),
+        };
+        self.add(&peer, &node.provider, spec, &[&host]);
+        if node.is(Role::ControlPlane) {
+            let member = node.id.child("etcd");
+            let spec = member_spec(&self.topology.manifest.spec.kubernetes.etcd);
+            self.add(&member, &node.provider, spec, &[&peer]);
+            let spec = Spec::ControlPlane {
+                version: kubernetes.clone(),
+            };
+            self.add(
+                &node.id.child("control-plane"),
+                &node.provider,
+                spec,
+                &[&member],
+            );
+        }
+        if node.is(Role::Worker) {
+            let spec = worker(self.topology, node, kubernetes);
+            self.add(&node.id.child("worker"), &node.provider, spec, &[&peer]);
+        }
+        if node.is(Role::LoadBalancer) {
+            let spec = Spec::Balancer {
+                forwards: forwards(self.topology, node),
+            };
+            self.add(&node.id.child("balancer"), &node.provider, spec, &[&peer]);
+        }
+    }
+
+    fn records(&mut self) {
+        let spec = &self.topology.manifest.spec;
+        for dns in &spec.dns {
+            let balancer = spec
+                .load_balancers
+                .iter()
+                .find(|lb| lb.name == dns.load_balancer);
+            let Some(balancer) = balancer else { continue };
+            let machines: Vec<_> = self
+                .topology
+                .carriers(balancer)
+                .map(|node| node.id.clone())
+                .collect();
+            for hostname in std::iter::once(&dns.hostname).chain(&dns.alternative_names) {
+                let name = format!("{hostname}.{}", dns.zone);
+                let id = self.topology.id(&format!("dns.{}/{name}", dns.provider));
+                let record = Spec::RecordSet {
+                    zone: dns.zone.clone(),
+                    name,
+                    ttl_s: dns.ttl.0.as_secs() as u32,
+                    machines: machines.clone(),
+                    check: dns.health_check,
+                };
+                self.add(&id, &dns.provider, record, &[]);
+            }
+        }
+    }
+
+    fn storage(&mut self) {
+        if let Some(storage) = self.topology.manifest.spec.storage {
+            let (engine, replicas, spread) = (storage.engine, storage.replicas, storage.spread);
+            let spec = Spec::StoragePool {
+                engine,
+                replicas,
+                spread,
+            };
+            self.add(&self.topology.id("storage"), "", spec, &[]);
+        }
+    }
+}
+
+fn shared_ids(topology: &Topology, provider: &str, region: &str) -> (ResourceId, ResourceId) {
+    let id = |what: &str| topology.id(&format!("{what}.{provider}/{region}"));
+    (id("network"), id("firewall"))
+}
+
+/// The `index`th /24 of the provider's CIDR; by default of 10.0.0.0/16.
+fn subnet(topology: &Topology, provider: &str, index: u32) -> Ipv4Net {
+    let providers = &topology.manifest.spec.providers;
+    let given = providers
+        .iter()
+        .find(|p| p.name == provider)
+        .and_then(|p| p.network_cidr);
+    let whole = given.unwrap_or(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 16));
+    let first = u32::from(whole.network()).saturating_add(index << 8);
+    Ipv4Net::new_assert(Ipv4Addr::from(first), whole.prefix_len().max(24))
+}
+
+fn machine(topology: &Topology, node: &Node) -> Spec {
+    let pool = &topology.manifest.spec.node_pools[node.pool];
+    Spec::Machine {
+        region: node.region.clone(),
+        zone: node.zone.clone(),
+        machine_type: pool.machine_type.clone().unwrap_or_default(),
+        image: pool.image.clone().unwrap_or_default(),
+        spot: pool.spot,
+        roles: node.roles.clone(),
+        existing: node.existing.clone(),
+    }
+}
+
+/// The MTU of the mesh, in bytes.
+fn mesh_mtu(mtu: Mtu) -> u16 {
+    match mtu {
+        Mtu::Auto => UNDERLAY_MTU - MESH_OVERHEAD,
+        Mtu::Fixed(bytes) => bytes,
+    }
+}
+
+fn member_spec(etcd: &EtcdSettings) -> Spec {
+    let ms = |given: Option<crate::units::Duration>, default: u32| {
+        given.map_or(default, |duration| duration.0.as_ms() as u32)
+    };
+    Spec::EtcdMember {
+        heartbeat_ms: ms(etcd.heartbeat, 100),
+        election_ms: ms(etcd.election, 1000),
+    }
+}
+
+fn worker(topology: &Topology, node: &Node, version: String) -> Spec {
+    let pool = &topology.manifest.spec.node_pools[node.pool];
+    let mut labels = pool.labels.clone();
+    labels.insert(
+        "topology.kubernetes.io/region".to_owned(),
+        node.region.clone(),
+    );
+    labels.insert("topology.kubernetes.io/zone".to_owned(), node.zone.clone());
+    labels.insert("quorate.dev/provider".to_owned(), node.provider.clone());
+    labels.insert("quorate.dev/pool".to_owned(), pool.name.clone());
+    Spec::Worker {
+        version,
+        labels: labels.into_iter().collect(),
+        taints: pool.taints.clone(),
+    }
+}
+
+fn forwards(topology: &Topology, node: &Node) -> Vec<Forward> {
+    let balancers = &topology.manifest.spec.load_balancers;
+    let here = balancers
+        .iter()
+        .filter(|lb| lb.pools.iter().any(|p| p == topology.pool_name(node)));
+    let mut forwards = Vec::new();
+    for balancer in here {
+        for role in &balancer.roles {
+            let api = role.kind == LbKind::Api;
+            let wanted = if api {
+                Role::ControlPlane
+            } else {
+                Role::Worker
+            };
+            let targeted = |node: &&Node| {
+                let pool = topology.pool_name(node);
+                role.target_pools.is_empty() || role.target_pools.iter().any(|p| p == pool)
+            };
+            let backends = topology
+                .with(wanted)
+                .filter(targeted)
+                .map(|node| node.id.clone());
+            forwards.push(Forward {
+                role: format!("{}/{}", balancer.name, role.name),
+                api,
+                port: role.port,
+                target_port: role
+                    .target_port
+                    .unwrap_or(if api { API_PORT } else { role.port }),
+                backends: backends.collect(),
+                check: balancer.health_check,
+            });
+        }
+    }
+    forwards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::Roster;
+    use crate::topology::tests::manifest;
+
+    fn desired(pools: &[(&str, &str, u32, &[&str])]) -> Desired {
+        let topology = Topology::resolve(&manifest(pools), &Roster::default()).unwrap();
+        Desired::of(Arc::new(topology))
+    }
+
+    #[test]
+    fn a_control_plane_stands_on_its_machine() {
+        let desired = desired(&[("cp", "a", 1, &["control-plane"])]);
+        let ids: Vec<_> = desired
+            .resources()
+            .map(|resource| resource.id.to_string())
+            .collect();
+        assert_eq!(
+            ids,
+            [
+                "shop/cp/1",
+                "shop/cp/1/control-plane",
+                "shop/cp/1/etcd",
+                "shop/cp/1/host",
+                "shop/cp/1/peer",
+                "shop/firewall.a/fsn1",
+                "shop/network.a/fsn1",
+            ]
+        );
+        let needs = |id: &str| {
+            let needs = desired.needs(&ResourceId::new(id));
+            needs
+                .into_iter()
+                .map(ResourceId::as_str)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(needs("shop/cp/1/control-plane"), ["shop/cp/1/etcd"]);
+        assert_eq!(
+            needs("shop/cp/1"),
+            ["shop/firewall.a/fsn1", "shop/network.a/fsn1"]
+        );
+    }
+
+    #[test]
+    fn a_new_node_leaves_every_other_spec_as_it_was() {
+        let small = desired(&[("cp", "a", 3, &["control-plane"])]);
+        let large = desired(&[
+            ("cp", "a", 3, &["control-plane"]),
+            ("w", "b", 1, &["worker"]),
+        ]);
+        for resource in small.resources() {
+            assert_eq!(
+                large.get(&resource.id).unwrap().spec,
+                resource.spec,
+                "{}",
+                resource.id
+            );
+        }
+    }
+}

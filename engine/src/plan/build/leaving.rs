@@ -1,0 +1,133 @@
+//! What leaves: traffic is led away, pods move, the member goes, and the machine last.
+
+use super::Build;
+use super::nodes::removal;
+use crate::plan::Until;
+use crate::plan::draft::Ref;
+use crate::resource::{Kind, ResourceId, Spec};
+use crate::seam::{Seen, Verb};
+use crate::time::Span;
+
+const WHY: &str = "not in the manifest";
+
+impl Build<'_> {
+    /// Removes machines that are listed and not desired.
+    pub(super) fn departures(&mut self) {
+        let leaving: Vec<(String, Seen)> = self
+            .seen
+            .listed()
+            .filter(|(_, seen)| seen.kind == Kind::Machine && self.desired.get(&seen.id).is_none())
+            .map(|(provider, seen)| (provider.to_owned(), seen.clone()))
+            .collect();
+        for (provider, machine) in leaving {
+            self.departure(&provider, &machine.id);
+        }
+    }
+
+    fn departure(&mut self, provider: &str, machine: &ResourceId) {
+        let in_cluster = |id: &ResourceId| {
+            let nodes = self.cluster().map_or(&[][..], |cluster| &cluster.nodes);
+            nodes.iter().any(|node| node.machine == *id)
+        };
+        if self.seen.cluster.is_some() && self.cluster().is_none() {
+            self.draft
+                .hold(machine, "to be removed once the cluster answers");
+            return;
+        }
+        let mut before: Vec<Ref> = self.draft.maker(&removal(machine)).into_iter().collect();
+        if in_cluster(machine) {
+            before.extend(self.leave_cluster(machine, before.first().copied()));
+        }
+        before.extend(self.leave_dns(machine));
+        let delete = self
+            .draft
+            .bare(Verb::Delete, (machine, Kind::Machine, provider), WHY);
+        for step in before {
+            self.draft.after(delete, step);
+        }
+        for balanced in self.rebalanced.clone() {
+            self.draft.settled(delete, balanced);
+        }
+        self.draft.name(&gone(machine), delete);
+    }
+
+    /// Drains a node and removes its Node object.
+    fn leave_cluster(&mut self, machine: &ResourceId, member: Option<Ref>) -> Option<Ref> {
+        let works = self.seen.answers(machine);
+        let forget = self.forget_node(machine, WHY)?;
+        if let Some(member) = member {
+            self.draft.after(forget, member);
+        }
+        if works && self.draft.get(forget).kind == Kind::Worker {
+            let target = (&machine.child("worker"), Kind::Worker, "");
+            let drain = self
+                .draft
+                .bare(Verb::Drain, target, "its pods move away first");
+            for joined in self.draft.joins() {
+                self.draft.settled(drain, joined);
+            }
+            for balanced in self.rebalanced.clone() {
+                self.draft.settled(drain, balanced);
+            }
+            self.draft.after(forget, drain);
+        }
+        Some(forget)
+    }
+
+    /// A load balancer stays until no resolver gives its address any more: one TTL after the
+    /// records changed.
+    fn leave_dns(&mut self, machine: &ResourceId) -> Vec<Ref> {
+        let mut waits = Vec::new();
+        if self.seen.installed(machine, Kind::Balancer).is_none() {
+            return waits;
+        }
+        let resources: Vec<_> = self.desired.resources().cloned().collect();
+        for resource in &resources {
+            let Spec::RecordSet { ttl_s, .. } = &resource.spec else {
+                continue;
+            };
+            let Some(update) = self.draft.maker(&resource.id) else {
+                continue;
+            };
+            let why = "resolvers keep the old answer for one TTL";
+            let wait = self.draft.step(Verb::Describe, resource, why);
+            self.draft
+                .until(wait, Until::Elapsed(Span::from_secs(u64::from(*ttl_s))));
+            self.draft.after(wait, update);
+            self.draft.name(&resource.id, update);
+            waits.push(wait);
+        }
+        waits
+    }
+
+    /// Removes networks and firewalls that no desired machine uses, after the last machine there.
+    pub(super) fn unused_networks(&mut self) {
+        let unused: Vec<(String, Seen)> = self
+            .seen
+            .listed()
+            .filter(|(_, seen)| seen.kind != Kind::Machine && self.desired.get(&seen.id).is_none())
+            .map(|(provider, seen)| (provider.to_owned(), seen.clone()))
+            .collect();
+        for (provider, seen) in &unused {
+            let delete = self
+                .draft
+                .bare(Verb::Delete, (&seen.id, seen.kind, provider), WHY);
+            let machines = self
+                .seen
+                .providers
+                .get(provider)
+                .into_iter()
+                .flatten()
+                .flatten();
+            let ids: Vec<_> = machines.map(|machine| gone(&machine.id)).collect();
+            for id in ids {
+                self.after_maker(delete, &id);
+            }
+        }
+    }
+}
+
+/// Under this name the draft knows the removal of a machine.
+fn gone(machine: &ResourceId) -> ResourceId {
+    machine.child("gone")
+}

@@ -1,0 +1,185 @@
+//! etcd's membership: remove the dead first, add one at a time, remove the surplus last.
+//!
+//! At 3 voters of which 2 are healthy, only removing the dead one is allowed; at 5 of which 4 are,
+//! both orders keep one failure tolerated on new etcd and only remove-first is legal on old ones.
+//! So removing the dead first is never worse. A live member leaves only after its successor is in.
+
+use super::Build;
+use super::nodes::removal;
+use crate::manifest::Role;
+use crate::plan::condition::Condition;
+use crate::plan::draft::Ref;
+use crate::resource::{Kind, ResourceId};
+use crate::seam::{MemberView, Verb};
+use std::sync::Arc;
+
+impl Build<'_> {
+    /// Removes members whose machine is lost or was never there.
+    pub(super) fn remove_dead_members(&mut self) {
+        let Some(cluster) = self.cluster() else {
+            return;
+        };
+        for member in &cluster.members {
+            let machine = &member.machine;
+            let why = match self.conditions.get(machine) {
+                Some(Condition::Dead(reason)) => format!("its machine is lost: {reason}"),
+                Some(Condition::Missing) => "its machine does not exist".to_owned(),
+                None if !member.healthy && !self.seen.answers(machine) => {
+                    "not in the manifest, and not healthy".to_owned()
+                }
+                Some(Condition::Fine | Condition::Young | Condition::Held(_)) | None => continue,
+            };
+            let step = self.remove(machine, &why);
+            self.draft.name(&removal(machine), step);
+        }
+    }
+
+    fn remove(&mut self, machine: &ResourceId, why: &str) -> Ref {
+        let target = (&machine.child("etcd"), Kind::EtcdMember, "");
+        let step = self.draft.bare(Verb::RemoveMember, target, why);
+        self.serialise(step);
+        step
+    }
+
+    /// Founds the cluster, unless there is or may be one.
+    pub(super) fn found(&mut self) {
+        let history = &self.seen.history;
+        if self.seen.cluster.is_some() || history.founded {
+            if self.cluster().is_none() {
+                let id = self.desired.topology.id("etcd");
+                self.draft
+                    .hold(&id, "the cluster was founded and does not answer");
+            }
+            return;
+        }
+        let topology = Arc::clone(&self.desired.topology);
+        let able = |id: &ResourceId| !matches!(self.condition(id), Condition::Held(_));
+        let tried = history
+            .founder
+            .iter()
+            .find(|id| topology.node(id).is_some());
+        let first = || {
+            topology
+                .with(Role::ControlPlane)
+                .map(|node| &node.id)
+                .find(|id| able(id))
+        };
+        let Some(founder) = tried.or_else(first) else {
+            return;
+        };
+        let id = founder.child("etcd");
+        let resource = self.desired(&id);
+        let init = self
+            .draft
+            .step(Verb::Init, resource, "the first member founds the cluster");
+        for need in self.desired.needs(&id) {
+            self.after_maker(init, need);
+        }
+        self.founding = Some(init);
+        self.serialise(init);
+    }
+
+    /// Adds missing members one at a time, and their API servers.
+    pub(super) fn add_members(&mut self) {
+        if !self.cluster_usable() {
+            return;
+        }
+        let members = self.cluster().map_or(&[][..], |view| &view.members);
+        let stuck = members
+            .iter()
+            .find(|member| member.learner && self.is_held(&member.machine));
+        let topology = Arc::clone(&self.desired.topology);
+        for node in topology.with(Role::ControlPlane) {
+            let member = members.iter().find(|member| member.machine == node.id);
+            let founds = self
+                .founding
+                .is_some_and(|f| self.draft.get(f).resource.machine() == node.id);
+            if self.is_held(&node.id) || founds {
+                continue;
+            }
+            if let (Some(stuck), None) = (stuck, member) {
+                let id = node.id.child("etcd");
+                self.draft.hold(
+                    &id,
+                    format!("{} is a learner and does not answer", stuck.machine),
+                );
+                continue;
+            }
+            self.add_member(&node.id, member);
+        }
+    }
+
+    fn is_held(&self, machine: &ResourceId) -> bool {
+        matches!(self.condition(machine), Condition::Held(_))
+    }
+
+    fn add_member(&mut self, machine: &ResourceId, member: Option<&MemberView>) {
+        let id = machine.child("etcd");
+        let resource = self.desired(&id);
+        let dead = self.draft.maker(&removal(machine)).is_some();
+        let member = member.filter(|_| !dead);
+        let voter = member.is_some_and(|member| !member.learner);
+        let mut last = None;
+        if !member.is_some_and(|member| member.started || !member.learner) {
+            let add = self.draft.step(Verb::AddLearner, resource, "absent");
+            for need in self.desired.needs(&id) {
+                self.after_maker(add, need);
+            }
+            self.after_founding(add);
+            if let Some(removed) = self.draft.maker(&removal(machine)) {
+                self.draft.after(add, removed);
+            }
+            self.serialise(add);
+            last = Some(add);
+        }
+        if !voter {
+            let promote = self
+                .draft
+                .step(Verb::Promote, resource, "a learner becomes a voter");
+            if let Some(add) = last {
+                self.draft.after(promote, add);
+            }
+            self.serialise(promote);
+            self.entering.push(promote);
+            last = Some(promote);
+        }
+        if let Some(join) = self.install(&machine.child("control-plane"), last) {
+            self.entering.push(join);
+        }
+    }
+
+    fn after_founding(&mut self, step: Ref) {
+        if let Some(founding) = self.founding {
+            self.draft.after(step, founding);
+        }
+    }
+
+    /// Lets healthy members go that are not desired any more, once their successors are in.
+    pub(super) fn remove_surplus_members(&mut self) {
+        let Some(cluster) = self.cluster() else {
+            return;
+        };
+        for member in &cluster.members {
+            let machine = &member.machine;
+            let wanted = self.desired.get(&machine.child("etcd")).is_some();
+            if wanted || self.draft.maker(&removal(machine)).is_some() {
+                continue;
+            }
+            let target = (&machine.child("etcd"), Kind::EtcdMember, "");
+            let why = "not in the manifest";
+            let hand_over = self
+                .draft
+                .bare(Verb::MoveLeader, target, "its member is to leave");
+            for entered in self.entering.clone() {
+                self.draft.after(hand_over, entered);
+            }
+            for balanced in self.rebalanced.clone() {
+                self.draft.settled(hand_over, balanced);
+            }
+            self.serialise(hand_over);
+            let remove = self.remove(machine, why);
+            self.draft.after(remove, hand_over);
+            self.draft.name(&removal(machine), remove);
+        }
+    }
+}

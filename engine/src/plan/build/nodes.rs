@@ -1,0 +1,135 @@
+//! Machines and what every node needs: operating system, mesh, and the worker's kubelet.
+
+use super::Build;
+use crate::manifest::Role;
+use crate::observed::Sight;
+use crate::plan::condition::Condition;
+use crate::plan::draft::Ref;
+use crate::resource::{Kind, ResourceId};
+use crate::seam::Verb;
+use crate::topology::Node;
+use std::sync::Arc;
+
+impl Build<'_> {
+    /// Brings every machine that is not held to the point where it is part of the mesh.
+    pub(super) fn machines(&mut self) {
+        let topology = Arc::clone(&self.desired.topology);
+        for node in &topology.nodes {
+            let ready = match self.condition(&node.id).clone() {
+                Condition::Held(_) => continue,
+                Condition::Fine => None,
+                Condition::Young if node.existing.is_some() => None,
+                Condition::Young => Some(self.wait_for(&node.id, "it exists, and is not up yet")),
+                Condition::Missing => Some(self.make(node, "absent", &[])),
+                Condition::Dead(reason) => Some(self.replace(node, &reason)),
+            };
+            let host = self.install(&node.id.child("host"), ready);
+            self.install(&node.id.child("peer"), host.or(ready));
+        }
+    }
+
+    fn wait_for(&mut self, machine: &ResourceId, why: &str) -> Ref {
+        let resource = self.desired(machine);
+        self.draft.step(Verb::Describe, resource, why)
+    }
+
+    /// Creates a machine, after `before`, and waits until it runs.
+    fn make(&mut self, node: &Node, why: &str, before: &[Ref]) -> Ref {
+        let resource = self.desired(&node.id);
+        let create = self.draft.step(Verb::Create, resource, why);
+        for need in self.desired.needs(&node.id) {
+            self.after_maker(create, need);
+        }
+        for step in before {
+            self.draft.after(create, *step);
+        }
+        let wait = self.wait_for(&node.id, "the provider makes it in the background");
+        self.draft.after(wait, create);
+        wait
+    }
+
+    /// Removes what is left of a lost machine, and makes it again.
+    fn replace(&mut self, node: &Node, why: &str) -> Ref {
+        let mut before = Vec::new();
+        before.extend(self.draft.maker(&removal(&node.id)));
+        before.extend(self.forget_node(&node.id, why));
+        if let Sight::Seen(_) = self.seen.sight(&node.provider, &node.id) {
+            let target = (&node.id, Kind::Machine, node.provider.as_str());
+            let delete = self.draft.bare(Verb::Delete, target, why);
+            for step in before.drain(..) {
+                self.draft.after(delete, step);
+            }
+            before.push(delete);
+        }
+        self.make(node, &format!("replaces a lost machine: {why}"), &before)
+    }
+
+    /// Removes the Node object of a machine from the cluster, if it has one.
+    pub(super) fn forget_node(&mut self, machine: &ResourceId, why: &str) -> Option<Ref> {
+        let view = self
+            .cluster()?
+            .nodes
+            .iter()
+            .find(|view| view.machine == *machine)?;
+        let (kind, name) = if view.control_plane {
+            (Kind::ControlPlane, "control-plane")
+        } else {
+            (Kind::Worker, "worker")
+        };
+        Some(
+            self.draft
+                .bare(Verb::Delete, (&machine.child(name), kind, ""), why),
+        )
+    }
+
+    /// Creates or updates what is installed on a machine, after `before`. None: it is as desired.
+    pub(super) fn install(&mut self, id: &ResourceId, before: Option<Ref>) -> Option<Ref> {
+        let resource = self.desired(id);
+        let wanted = resource.spec.fingerprint();
+        let installed = match self.condition(&id.machine()) {
+            Condition::Fine => self.seen.installed(&id.machine(), resource.spec.kind()),
+            Condition::Young | Condition::Missing | Condition::Dead(_) => None,
+            Condition::Held(_) => return None,
+        };
+        let step = match installed {
+            Some(print) if print == wanted => return None,
+            Some(_) => self
+                .draft
+                .step(Verb::Update, resource, "differs from the manifest"),
+            None => self.draft.step(Verb::Create, resource, "absent"),
+        };
+        if let Some(before) = before {
+            self.draft.after(step, before);
+        }
+        for need in self.desired.needs(id) {
+            self.after_maker(step, need);
+        }
+        Some(step)
+    }
+
+    /// Lets workers join.
+    pub(super) fn workers(&mut self) {
+        let topology = Arc::clone(&self.desired.topology);
+        for node in topology.with(Role::Worker) {
+            let id = node.id.child("worker");
+            if !self.cluster_usable() {
+                if !matches!(self.condition(&node.id), Condition::Held(_)) {
+                    self.draft
+                        .hold(&id, "the cluster does not answer, so nothing can join it");
+                }
+                continue;
+            }
+            let Some(join) = self.install(&id, None) else {
+                continue;
+            };
+            if let Some(founding) = self.founding {
+                self.draft.after(join, founding);
+            }
+        }
+    }
+}
+
+/// Under this name the draft knows the removal of a machine's dead member.
+pub(super) fn removal(machine: &ResourceId) -> ResourceId {
+    machine.child("etcd").child("removal")
+}

@@ -1,0 +1,218 @@
+//! The quorum guard: may this change of etcd's membership be made now?
+//!
+//! One pure function, [`judge`], used by the planner, the checker, the simulator and the live run.
+//! It asks etcd's own rules first ([`etcd_allows`]) and then our policy, which they lack. Does not
+//! know how a view of the cluster is read, nor what is done with a refusal.
+
+mod refusal;
+mod rules;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use refusal::Refusal;
+pub use rules::{Link, Standing, etcd_allows, etcd_judges, quorum};
+pub use version::{AddRule, EtcdVersion, NotAVersion};
+
+use crate::plan::{MemberChange, Slack};
+use crate::resource::ResourceId;
+use crate::seam::MemberView;
+use serde::{Deserialize, Serialize};
+
+/// What we ask beyond etcd's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Members that the manifest declares.
+    pub declared: u32,
+    /// A smaller cluster is asked for: then the declared size is no floor.
+    pub scale_down: bool,
+    /// Go against the policy; never against etcd's own rules.
+    pub force: bool,
+}
+
+/// A change that may be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// The slack after it. A voter that joins counts as healthy only if it is so already.
+    pub after: Slack,
+    /// The policy's refusal that was overridden by force.
+    pub forced: Option<Refusal>,
+}
+
+/// Whether `change` may be made to the cluster in `view`, and the slack after it.
+///
+/// # Errors
+/// Why not, with what would help.
+pub fn judge(
+    change: &MemberChange,
+    view: &[MemberView],
+    version: EtcdVersion,
+    policy: &Policy,
+) -> Result<Allowed, Refusal> {
+    etcd_allows(change, view, version)?;
+    let after = slack_after(change, view);
+    assert!(after.voters > 0, "etcd's rules keep the last voter");
+    match policy_allows(change, view, version, policy) {
+        Ok(()) => Ok(Allowed {
+            after,
+            forced: None,
+        }),
+        Err(refusal) if policy.force => Ok(Allowed {
+            after,
+            forced: Some(refusal),
+        }),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The slack of a cluster.
+#[must_use]
+pub fn slack(view: &[MemberView]) -> Slack {
+    let voters = view.iter().filter(|member| !member.learner);
+    Slack {
+        voters: voters.clone().count() as u32,
+        healthy: voters.filter(|member| member.healthy).count() as u32,
+    }
+}
+
+/// The slack once the change is made.
+#[must_use]
+pub fn slack_after(change: &MemberChange, view: &[MemberView]) -> Slack {
+    let now = slack(view);
+    let Some(member) = view
+        .iter()
+        .find(|member| member.machine == *machine(change))
+    else {
+        return now;
+    };
+    let healthy = u32::from(member.healthy);
+    match change {
+        MemberChange::Promote(_) if member.learner => Slack {
+            voters: now.voters + 1,
+            healthy: now.healthy + healthy,
+        },
+        MemberChange::Remove(_) if !member.learner => Slack {
+            voters: now.voters - 1,
+            healthy: now.healthy - healthy,
+        },
+        MemberChange::Promote(_)
+        | MemberChange::Remove(_)
+        | MemberChange::AddLearner(_)
+        | MemberChange::MoveLeader(_) => now,
+    }
+}
+
+/// Whether the cluster is already as the change would make it. A learner that was added and never
+/// started is not.
+#[must_use]
+pub fn already(change: &MemberChange, view: &[MemberView]) -> bool {
+    let member = view
+        .iter()
+        .find(|member| member.machine == *machine(change));
+    match change {
+        MemberChange::AddLearner(_) => member.is_some_and(|m| m.started),
+        MemberChange::Promote(_) => member.is_some_and(|m| !m.learner),
+        MemberChange::MoveLeader(_) => !member.is_some_and(|m| m.leader),
+        MemberChange::Remove(_) => member.is_none(),
+    }
+}
+
+/// The machine whose member is changed.
+#[must_use]
+pub fn machine(change: &MemberChange) -> &ResourceId {
+    match change {
+        MemberChange::AddLearner(id)
+        | MemberChange::Promote(id)
+        | MemberChange::MoveLeader(id)
+        | MemberChange::Remove(id) => id,
+    }
+}
+
+/// Our policy, for a change that etcd itself would accept.
+fn policy_allows(
+    change: &MemberChange,
+    view: &[MemberView],
+    version: EtcdVersion,
+    policy: &Policy,
+) -> Result<(), Refusal> {
+    let now = slack(view);
+    let after = slack_after(change, view);
+    let Some(member) = view
+        .iter()
+        .find(|member| member.machine == *machine(change))
+    else {
+        // A joiner is a voter to be, and away until it has caught up: keep a quorum without it.
+        // A single voter has no other way to grow.
+        let needed = quorum(now.voters + 1);
+        let joins = matches!(change, MemberChange::AddLearner(_));
+        return if joins && now.voters > 1 && now.healthy < needed {
+            Err(Refusal::JoinerUncovered {
+                voters_after: now.voters + 1,
+                needed,
+                healthy: now.healthy,
+            })
+        } else {
+            Ok(())
+        };
+    };
+    match change {
+        MemberChange::AddLearner(_) | MemberChange::MoveLeader(_) => Ok(()),
+        MemberChange::Promote(id) if member.learner && !member.healthy => {
+            Err(Refusal::LearnerAway {
+                machine: id.clone(),
+                voters_after: after.voters,
+                healthy: after.healthy,
+                needed: quorum(after.voters),
+            })
+        }
+        MemberChange::Promote(_) => Ok(()),
+        MemberChange::Remove(_) if member.learner => Ok(()),
+        MemberChange::Remove(_) => may_leave(member, view, version, policy),
+    }
+}
+
+/// Our policy for a voter that should leave.
+fn may_leave(
+    member: &MemberView,
+    view: &[MemberView],
+    version: EtcdVersion,
+    policy: &Policy,
+) -> Result<(), Refusal> {
+    let machine = member.machine.clone();
+    let after = slack_after(&MemberChange::Remove(machine.clone()), view);
+    if member.leader {
+        return Err(Refusal::Leads { machine });
+    }
+    let needed = quorum(after.voters);
+    if after.healthy < needed {
+        return Err(Refusal::QuorumWouldBreak {
+            machine,
+            voters_after: after.voters,
+            healthy_after: after.healthy,
+            needed,
+        });
+    }
+    // Where etcd would refuse to add because voters are dead, taking out a dead one is the only way
+    // forward, and it costs no slack.
+    let stuck = !member.healthy && !could_add(view, version);
+    if after.voters + 1 < policy.declared && !policy.scale_down && !stuck {
+        return Err(Refusal::BelowDeclared {
+            machine,
+            voters_after: after.voters,
+            declared: policy.declared,
+        });
+    }
+    Ok(())
+}
+
+/// Whether etcd would accept one more member, leaving aside a learner, which can leave.
+fn could_add(view: &[MemberView], version: EtcdVersion) -> bool {
+    let voters: Vec<Standing<'_>> = view
+        .iter()
+        .filter(|member| !member.learner)
+        .map(Standing::from)
+        .collect();
+    let joiner = ResourceId::new("");
+    etcd_judges(&MemberChange::AddLearner(joiner), &voters, version).is_ok()
+}
