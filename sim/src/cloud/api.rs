@@ -6,7 +6,7 @@
 use super::creation::lag_of;
 use super::stock::{Installed, Life, Stock, Thing, cluster};
 use super::trouble::{Down, Place, Trouble};
-use super::{CONNECT_TIMEOUT, Change, Cloud, CloudEvent, Counted, Ground};
+use super::{CONNECT_TIMEOUT, Change, Cloud, CloudEvent, Counted, Ground, UNLIMITED};
 use quorate_engine::resource::{Kind, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, Lane, Outcome, Reply, Verb};
 use quorate_engine::time::Span;
@@ -124,6 +124,7 @@ impl Cloud {
         let name = self.accounts[account].account.name.as_str();
         let at = place(&self.stock, account, call);
         let divisor = self.troubles.divisor(name, at);
+        let imposed = self.troubles.rate(name, at).unwrap_or(UNLIMITED);
         let open = &self.accounts[account];
         let cost = if call.verb == Verb::List {
             let listed = |thing: &&Thing| thing.account == account && thing.shown(now);
@@ -144,11 +145,14 @@ impl Cloud {
         let buckets = || open.buckets.iter().filter(|bucket| mine(bucket.counted()));
         let waits = buckets().map(|bucket| bucket.wait(now, cost, divisor));
         let wait = waits.max().unwrap_or(Span::ZERO);
+        let squeezed = open.squeezed.under(imposed);
+        let squeeze = squeezed.wait(now, cost, 1);
         if wait > Span::ZERO {
             open.shut_until = open.shut_until.max(now + open.profile.penalty);
         }
-        let wait = wait.max(open.shut_until.since(now));
+        let wait = wait.max(open.shut_until.since(now)).max(squeeze);
         if wait == Span::ZERO {
+            squeezed.take(now, cost, 1);
             for bucket in open.buckets.iter_mut().filter(|b| mine(b.counted())) {
                 bucket.take(now, cost, divisor);
             }

@@ -178,6 +178,25 @@ fn a_throttled_api_refuses_sooner() {
 }
 
 #[test]
+fn a_rate_is_imposed_and_lifted() {
+    let mut world = world(6);
+    let rate = Trouble::Rate {
+        burst: 2,
+        interval: Span::from_secs(60),
+    };
+    let trouble = inject(&mut world, Scope::provider("lab"), rate);
+    let machine = machine_at("lab", 1);
+    let outcomes = [(); 3].map(|()| world.provider(Verb::Describe, &machine));
+    assert_eq!(outcomes[..2], [Ok(Reply::Absent), Ok(Reply::Absent)]);
+    let fault = outcomes[2].clone().expect_err("two at once");
+    assert_eq!(fault.after.map(|after| after.as_secs()), Some(59));
+    world.pass(fault.after.expect("it says when"));
+    assert_eq!(world.provider(Verb::Describe, &machine), Ok(Reply::Absent));
+    lift(&mut world, trouble);
+    assert_eq!(world.provider(Verb::Describe, &machine), Ok(Reply::Absent));
+}
+
+#[test]
 fn failed_requests_are_not_carried_out() {
     let mut world = world(7);
     let trouble = inject(

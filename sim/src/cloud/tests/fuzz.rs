@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quorate_engine::random::Stream;
 
 fn trouble(dice: &mut Stream) -> Trouble {
-    match dice.below(9) {
+    match dice.below(10) {
         0 => Trouble::ControlDown(Down::Silent),
         1 => Trouble::ControlDown(Down::Unavailable),
         2 => Trouble::DataDown,
@@ -16,6 +16,10 @@ fn trouble(dice: &mut Stream) -> Trouble {
         5 => Trouble::LostReplies { rate: 0.3 },
         6 => Trouble::Quota { machines: 2 },
         7 => Trouble::StockOut,
+        8 => Trouble::Rate {
+            burst: 2,
+            interval: Span::from_secs(5),
+        },
         _ => Trouble::FailedBuilds { rate: 0.5 },
     }
 }

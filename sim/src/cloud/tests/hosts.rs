@@ -250,7 +250,16 @@ fn power_is_told_to_the_world_and_shown_by_the_api() {
     );
     let World { cloud, sky, .. } = &mut world;
     assert!(cloud.resume(sky, id));
+    assert!(cloud.kill(sky, id) && !cloud.stop(sky, id));
+    let running = MachineState::Running;
+    assert_eq!(state(world.provider(Verb::Describe, &machine)), running, "it knows not");
+    let World { cloud, sky, .. } = &mut world;
+    assert!(cloud.start(sky, id) && !cloud.start(sky, id));
     assert!(cloud.stop(sky, id) && !cloud.kill(sky, id));
+    world.cloud.start(&mut world.sky, id);
+    world.pass(Span::from_secs(60));
+    let World { cloud, sky, .. } = &mut world;
+    assert!(cloud.stop(sky, id));
     assert_eq!(
         *last(&world),
         Change::MachineDown {
@@ -267,7 +276,7 @@ fn power_is_told_to_the_world_and_shown_by_the_api() {
     assert!(world.is_up(&machine), "an update switches it on");
     let ups = world.sky.changes.iter();
     let ups = ups.filter(|(_, change)| matches!(change, Change::MachineUp { .. }));
-    assert_eq!(ups.count(), 2);
+    assert_eq!(ups.count(), 3);
 }
 
 #[test]
