@@ -233,8 +233,8 @@ struct Open {
     account: Account,
     profile: &'static Profile,
     buckets: Vec<Bucket>,
-    /// The bucket of a limit that a trouble imposes.
-    squeezed: Bucket,
+    /// The bucket of a limit that a trouble imposes; it goes with the trouble.
+    squeezed: Option<Bucket>,
     /// Refused until then, for having exceeded a limit.
     shut_until: Time,
     /// Machines that exist, whatever their state: what a quota counts.
@@ -275,13 +275,6 @@ pub struct Cloud {
     tally: BTreeMap<(Lane, Verb, Ended), u64>,
 }
 
-/// What the bucket for imposed limits holds while none is imposed.
-const UNLIMITED: Limit = Limit {
-    counted: Counted::Any,
-    burst: 1,
-    interval: Span::ZERO,
-};
-
 /// How long a TCP connection is tried before it is given up; the adapters' own setting.
 pub const CONNECT_TIMEOUT: Span = Span::from_secs(10);
 
@@ -295,7 +288,7 @@ impl Cloud {
                 account,
                 profile,
                 buckets: profile.limits.iter().copied().map(Bucket::new).collect(),
-                squeezed: Bucket::new(UNLIMITED),
+                squeezed: None,
                 shut_until: Time::ZERO,
                 machines: 0,
             }

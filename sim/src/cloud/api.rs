@@ -4,9 +4,10 @@
 //! of what a machine does once it runs.
 
 use super::creation::lag_of;
+use super::limit::Bucket;
 use super::stock::{Installed, Life, Stock, Thing, cluster};
 use super::trouble::{Down, Place, Trouble};
-use super::{CONNECT_TIMEOUT, Change, Cloud, CloudEvent, Counted, Ground, UNLIMITED};
+use super::{CONNECT_TIMEOUT, Change, Cloud, CloudEvent, Counted, Ground};
 use quorate_engine::resource::{Kind, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, Lane, Outcome, Reply, Verb};
 use quorate_engine::time::Span;
@@ -124,7 +125,7 @@ impl Cloud {
         let name = self.accounts[account].account.name.as_str();
         let at = place(&self.stock, account, call);
         let divisor = self.troubles.divisor(name, at);
-        let imposed = self.troubles.rate(name, at).unwrap_or(UNLIMITED);
+        let imposed = self.troubles.rate(name, at);
         let open = &self.accounts[account];
         let cost = if call.verb == Verb::List {
             let listed = |thing: &&Thing| thing.account == account && thing.shown(now);
@@ -145,14 +146,24 @@ impl Cloud {
         let buckets = || open.buckets.iter().filter(|bucket| mine(bucket.counted()));
         let waits = buckets().map(|bucket| bucket.wait(now, cost, divisor));
         let wait = waits.max().unwrap_or(Span::ZERO);
-        let squeezed = open.squeezed.under(imposed);
-        let squeeze = squeezed.wait(now, cost, 1);
+        open.squeezed = imposed.map(|limit| match open.squeezed.take() {
+            Some(bucket) => bucket.under(limit),
+            None => Bucket::new(limit),
+        });
+        let squeeze = open
+            .squeezed
+            .as_ref()
+            .map(|bucket| bucket.wait(now, cost, 1));
         if wait > Span::ZERO {
             open.shut_until = open.shut_until.max(now + open.profile.penalty);
         }
-        let wait = wait.max(open.shut_until.since(now)).max(squeeze);
+        let wait = wait
+            .max(open.shut_until.since(now))
+            .max(squeeze.unwrap_or_default());
         if wait == Span::ZERO {
-            squeezed.take(now, cost, 1);
+            if let Some(bucket) = &mut open.squeezed {
+                bucket.take(now, cost, 1);
+            }
             for bucket in open.buckets.iter_mut().filter(|b| mine(b.counted())) {
                 bucket.take(now, cost, divisor);
             }

@@ -48,7 +48,7 @@ impl Bucket {
     }
 
     /// The same bucket under another limit: what was taken out stays out.
-    pub(super) fn under(&mut self, limit: Limit) -> &mut Self {
+    pub(super) fn under(mut self, limit: Limit) -> Self {
         self.limit = limit;
         self
     }

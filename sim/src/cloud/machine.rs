@@ -103,7 +103,10 @@ impl Cloud {
             return false;
         };
         let off = self.inside(serial).power == Power::Off;
-        let built = matches!(self.stock.things[serial].life, Life::Running | Life::Stopped);
+        let built = matches!(
+            self.stock.things[serial].life,
+            Life::Running | Life::Stopped
+        );
         if off && built {
             self.power_on(ground, serial);
         }

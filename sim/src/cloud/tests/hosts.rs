@@ -252,7 +252,11 @@ fn power_is_told_to_the_world_and_shown_by_the_api() {
     assert!(cloud.resume(sky, id));
     assert!(cloud.kill(sky, id) && !cloud.stop(sky, id));
     let running = MachineState::Running;
-    assert_eq!(state(world.provider(Verb::Describe, &machine)), running, "it knows not");
+    assert_eq!(
+        state(world.provider(Verb::Describe, &machine)),
+        running,
+        "it knows not"
+    );
     let World { cloud, sky, .. } = &mut world;
     assert!(cloud.start(sky, id) && !cloud.start(sky, id));
     assert!(cloud.stop(sky, id) && !cloud.kill(sky, id));

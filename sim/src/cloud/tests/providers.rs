@@ -311,9 +311,15 @@ fn records_reach_the_name_servers_later_and_the_last_version_counts() {
         addresses,
     };
     assert_eq!(said(&world).last(), Some(&expected));
-    let Change::Records { addresses, .. } = &expected else { unreachable!("just made") };
+    let Change::Records { addresses, .. } = &expected else {
+        unreachable!("just made")
+    };
     let print = seen(world.provider(Verb::Describe, &both)).fingerprint;
-    assert_eq!(print, both.spec.fingerprint_at(addresses), "the label knows the addresses");
+    assert_eq!(
+        print,
+        both.spec.fingerprint_at(addresses),
+        "the label knows the addresses"
+    );
     assert_ne!(print, both.spec.fingerprint_at(&[]));
     assert_eq!(
         class(world.provider(Verb::Create, &one)),
@@ -324,7 +330,10 @@ fn records_reach_the_name_servers_later_and_the_last_version_counts() {
     }
     let placed = resource("shop/dns/www", "cfl", both.spec.clone());
     world.cloud.place(&mut world.sky, &placed);
-    assert_eq!(seen(world.provider(Verb::Describe, &placed)).fingerprint, print);
+    assert_eq!(
+        seen(world.provider(Verb::Describe, &placed)).fingerprint,
+        print
+    );
     world.provider(Verb::Delete, &one).expect("accepted");
     let id = one.id.clone();
     assert_eq!(said(&world).last(), Some(&Change::RecordsGone { id }));
