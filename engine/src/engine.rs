@@ -28,7 +28,7 @@ use crate::time::{Span, Time};
 use crate::topology::{Roster, Topology};
 use look::Look;
 use scale::Scaling;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What an engine is to do.
@@ -78,6 +78,8 @@ pub struct Engine {
     /// What the last round left undone.
     undone: Vec<(String, Fault)>,
     cancelled: bool,
+    /// What should exist at providers, as last resolved.
+    expected: BTreeSet<ResourceId>,
 }
 
 #[derive(Debug, Clone)]
@@ -104,6 +106,7 @@ impl Engine {
             rounds: 0,
             undone: Vec::new(),
             cancelled: false,
+            expected: BTreeSet::new(),
         }
     }
 
@@ -117,6 +120,12 @@ impl Engine {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What should exist at providers, as last resolved.
+    #[must_use]
+    pub fn expected(&self) -> &BTreeSet<ResourceId> {
+        &self.expected
     }
 
     /// Whether a plan is being carried out.
@@ -253,7 +262,10 @@ impl Engine {
         for (machine, address) in topology.allocated.clone() {
             self.record(Entry::Allocated { machine, address }, out);
         }
-        Ok(Desired::of(Arc::new(topology)))
+        let desired = Desired::of(Arc::new(topology));
+        let ours = desired.resources().filter(|resource| resource.spec.kind().at_provider());
+        self.expected = ours.map(|resource| resource.id.clone()).collect();
+        Ok(desired)
     }
 
     /// Which machines exist and fit, and which are to be replaced by others.
@@ -369,5 +381,6 @@ fn exists(seen: &Observed, id: &ResourceId) -> bool {
 pub fn etcd_version(manifest: &Manifest) -> EtcdVersion {
     let kubernetes = &manifest.spec.kubernetes;
     let given = kubernetes.etcd.version.as_ref().and_then(|version| version.parse().ok());
-    given.unwrap_or_else(|| EtcdVersion::for_kubernetes(&kubernetes.version).unwrap_or_default())
+    let brought = || EtcdVersion::for_kubernetes(&kubernetes.version).ok();
+    given.or_else(brought).expect("the checked manifest names a Kubernetes version")
 }

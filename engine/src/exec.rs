@@ -140,27 +140,33 @@ impl Executor {
         let cluster_lane = lanes.index(&Lane::Cluster, &setup.limits);
         let mut steps: Vec<StepState> = Vec::with_capacity(setup.plan.steps.len());
         for (index, step) in setup.plan.steps.iter().enumerate() {
-            let missing = step.after.len() as u32;
+            let missing = (step.after.len() + step.settled.len()) as u32;
             let title = || step.title();
             assert!(step.deadline.0 > 0, "a step has time: {}", title());
             steps.push(StepState::new(
                 missing,
                 lanes.index(&step.lane, &setup.limits),
             ));
-            for (nth, before) in step.after.iter().enumerate() {
-                let known = (*before as usize) < index && !step.after[..nth].contains(before);
+            let all: Vec<u32> = step.after.iter().chain(&step.settled).copied().collect();
+            for (nth, before) in all.iter().enumerate() {
+                let known = (*before as usize) < index && !all[..nth].contains(before);
                 assert!(
                     known,
                     "a step depends on earlier ones, each once: {}",
                     title()
                 );
-                steps[*before as usize].dependants.push(index as u32);
+                let before = &mut steps[*before as usize];
+                let hard = nth < step.after.len();
+                let list = if hard { &mut before.dependants } else { &mut before.followers };
+                list.push(index as u32);
             }
         }
         for (index, step) in setup.plan.steps.iter().enumerate().rev() {
-            let after = &steps[index].dependants;
-            let longest = after
+            let state = &steps[index];
+            let longest = state
+                .dependants
                 .iter()
+                .chain(&state.followers)
                 .map(|next| steps[*next as usize].remaining)
                 .max();
             steps[index].remaining = step.expected + longest.unwrap_or_default();

@@ -46,6 +46,7 @@ impl Executor {
             }
             (Ask::Confirm(_), Ok(other)) => panic!("describe shows one resource, not {other:?}"),
             (Ask::Confirm(_), Err(fault)) => self.unread(step, ask, fault, outside),
+            (Ask::Elapse, _) => panic!("time passes without a call"),
         }
         let state = &self.steps[step as usize];
         if !state.stage().ended() && state.deadline <= outside.now {
@@ -318,6 +319,7 @@ fn meaning(step: &Step, reply: &Reply) -> Meaning {
                 format!("{} is in state error and will not come up", seen.external),
             )),
         },
+        (Some(Until::Elapsed(_)), _) => panic!("time passes without a call"),
         (Some(_), other) => panic!("{} shows one resource, not {other:?}", step.title()),
     }
 }

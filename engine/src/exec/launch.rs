@@ -97,6 +97,7 @@ impl Executor {
             Ask::Act => (step.lane.clone(), step.verb, step.resource.clone()),
             Ask::Guard => (Lane::Cluster, Verb::Cluster, cluster_of(&step.resource)),
             Ask::Confirm(_) => (step.lane.clone(), Verb::Describe, step.resource.clone()),
+            Ask::Elapse => panic!("time passes without a call"),
         };
         let own = ask == Ask::Act;
         Call {
@@ -135,7 +136,7 @@ impl Executor {
     pub(super) fn lane_index(&self, step: u32, ask: Ask) -> usize {
         match ask {
             Ask::Guard => self.cluster_lane as usize,
-            Ask::Act | Ask::Confirm(_) => self.steps[step as usize].lane as usize,
+            Ask::Act | Ask::Confirm(_) | Ask::Elapse => self.steps[step as usize].lane as usize,
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) enum Ask {
     Guard,
     /// Whether a resource exists whose making is in doubt.
     Confirm(Doubt),
+    /// Nothing: time passes.
+    Elapse,
 }
 
 /// Why the making of a resource is in doubt.
@@ -56,12 +58,12 @@ impl Stage {
     }
 
     fn may_become(self, next: Self) -> bool {
-        use Ask::{Act, Confirm, Guard};
+        use Ask::{Act, Confirm, Elapse, Guard};
         use Stage::{Blocked, Done, Failed, Flying, Queued, Skipped, Turn, Waiting};
         match self {
             Blocked(0) => matches!(
                 next,
-                Turn | Queued(Act) | Waiting(Confirm(Doubt::Lost)) | Skipped
+                Turn | Queued(Act) | Waiting(Confirm(Doubt::Lost) | Elapse) | Skipped
             ),
             Blocked(missing) => next == Blocked(missing - 1) || next == Skipped,
             Turn => matches!(next, Queued(Guard) | Failed | Skipped),
@@ -77,6 +79,8 @@ impl Stage {
                 Done | Failed | Skipped => true,
                 Blocked(_) | Turn | Queued(_) | Flying(_) | Waiting(_) => false,
             },
+            Flying(Elapse) => false,
+            Waiting(Elapse) => matches!(next, Done | Failed | Skipped),
             Waiting(ask) => {
                 let resumes = if ask == Guard { Turn } else { Queued(ask) };
                 next == resumes || matches!(next, Failed | Skipped)
@@ -90,8 +94,10 @@ impl Stage {
 #[derive(Debug, Clone)]
 pub(super) struct StepState {
     stage: Stage,
-    /// Steps that wait for it.
+    /// Steps that wait for its success.
     pub(super) dependants: Vec<u32>,
+    /// Steps that wait for its end.
+    pub(super) followers: Vec<u32>,
     /// Longest expected duration from its start to the end of the plan.
     pub(super) remaining: Span,
     /// Index of its lane.
@@ -119,6 +125,7 @@ impl StepState {
         Self {
             stage: Stage::Blocked(missing),
             dependants: Vec::new(),
+            followers: Vec::new(),
             remaining: Span::ZERO,
             lane,
             begun: None,

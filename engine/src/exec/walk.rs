@@ -3,6 +3,7 @@
 use super::stage::{Ask, Doubt, Stage};
 use super::{Alarm, Executor, Outside};
 use crate::journal::Entry;
+use crate::plan::Until;
 use crate::resource::Kind;
 use crate::seam::{Fault, FaultClass, Lane, Notice, Verb};
 use crate::time::Span;
@@ -45,7 +46,10 @@ impl Executor {
             && matches!(what.lane, Lane::Provider(_))
             && (outside.ledger.in_flight.get(&what.resource) == Some(&Verb::Create)
                 || outside.ledger.made.contains(&what.resource));
-        if doubtful {
+        if let Some(Until::Elapsed(span)) = what.until {
+            self.start_clock(step, outside);
+            self.wait(step, Ask::Elapse, span, outside);
+        } else if doubtful {
             self.start_clock(step, outside);
             let settle = self.lane_of(step).limit.settle;
             self.wait(step, Ask::Confirm(Doubt::Lost), settle, outside);
@@ -110,6 +114,7 @@ impl Executor {
                     self.shift(step, Stage::Turn);
                     self.turn_queue.insert(self.place(step));
                 }
+                (Alarm::Resume, Stage::Waiting(Ask::Elapse)) => self.succeed(step, outside),
                 (Alarm::Resume, Stage::Waiting(ask)) => self.queue(step, ask, outside),
                 // Its call has a deadline no later than this one: the answer decides.
                 (Alarm::Deadline, Stage::Flying(_)) => {}
@@ -145,7 +150,13 @@ impl Executor {
         });
         self.close(step, Stage::Done);
         self.summary.done += 1;
-        for next in self.steps[step as usize].dependants.clone() {
+        self.release(self.steps[step as usize].dependants.clone(), outside);
+        self.release(self.steps[step as usize].followers.clone(), outside);
+    }
+
+    /// One thing less that these steps wait for.
+    fn release(&mut self, steps: Vec<u32>, outside: &mut Outside<'_>) {
+        for next in steps {
             let state = &mut self.steps[next as usize];
             match state.stage() {
                 Stage::Blocked(missing) => {
@@ -167,12 +178,13 @@ impl Executor {
         });
         self.close(step, Stage::Failed);
         self.summary.failed.push((title, fault));
+        self.release(self.steps[step as usize].followers.clone(), outside);
         let mut stack = self.steps[step as usize].dependants.clone();
         while let Some(next) = stack.pop() {
             match self.steps[next as usize].stage() {
                 Stage::Skipped => {}
                 Stage::Blocked(_) => {
-                    self.skip(next);
+                    self.skip(next, outside);
                     stack.extend_from_slice(&self.steps[next as usize].dependants);
                 }
                 other => panic!("a step waits for those before it, and is in {other:?}"),
@@ -180,16 +192,17 @@ impl Executor {
         }
     }
 
-    fn skip(&mut self, step: u32) {
+    fn skip(&mut self, step: u32, outside: &mut Outside<'_>) {
         self.close(step, Stage::Skipped);
         self.summary.skipped += 1;
+        self.release(self.steps[step as usize].followers.clone(), outside);
     }
 
     /// Ends a step that is not under way, because the run was cancelled.
     fn stop(&mut self, step: u32, outside: &mut Outside<'_>) {
         match self.steps[step as usize].last.take() {
             Some(fault) => self.fail(step, fault, outside),
-            None => self.skip(step),
+            None => self.skip(step, outside),
         }
     }
 

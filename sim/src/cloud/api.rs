@@ -14,7 +14,8 @@ use quorate_engine::time::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What was drawn for one request, always all of it: switching one trouble leaves the others' draws.
+/// What was drawn for one request, always all of it: switching one trouble leaves the others'
+/// draws.
 struct Luck {
     lost: f64,
     done: bool,
@@ -245,7 +246,8 @@ impl Cloud {
         Ok(Reply::Done)
     }
 
-    /// Everything that carries the id and is to be seen goes: a request finds things by their label.
+    /// Everything that carries the id and is to be seen goes: a request finds things by their
+    /// label.
     fn delete(&mut self, ground: &mut dyn Ground, account: usize, call: &Call) -> Outcome {
         let now = ground.now();
         let mut found = self.stock.of(&call.target).to_vec();

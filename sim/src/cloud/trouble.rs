@@ -1,6 +1,7 @@
 //! What goes wrong at a provider, where, and how often it did.
 //!
-//! Troubles are switched on and off at run time. Knows nothing of schedules: those are a scenario's.
+//! Troubles are switched on and off at run time. Knows nothing of schedules: those are a
+//! scenario's.
 
 use super::limit::{Counted, Limit};
 use quorate_engine::resource::Spec;
