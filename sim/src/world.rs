@@ -330,7 +330,7 @@ fn etcd_number(event: EtcdEvent) -> u64 {
         EtcdEvent::Dial { from, to } => 4 << 56 ^ u64::from(from.0) << 8 ^ u64::from(to.0),
         EtcdEvent::Deliver { life, message } => {
             let ends = u64::from(message.from.0) << 8 ^ u64::from(message.to.0);
-            5 << 56 ^ u64::from(life) << 40 ^ ends << 24 ^ mix(message.term) >> 40
+            5 << 56 ^ u64::from(life) << 40 ^ ends << 24 ^ mix(u64::from(message.term)) >> 40
         }
     }
 }

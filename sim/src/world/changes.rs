@@ -24,9 +24,6 @@ const ETCD_START: (Span, Span) = (Span::from_secs(7), Span::from_secs(12));
 /// From etcd to an API server that serves.
 const API_START: Span = Span::from_secs(3);
 
-/// From a change of records to all name servers.
-const PUBLISH: Span = Span::from_secs(1);
-
 /// What a machine holds if nobody says: two cores and 4 GiB, the smallest that kubeadm likes.
 const SMALL: Resources = Resources {
     cpu: Cpu(2_000),
@@ -340,7 +337,7 @@ impl World {
             ttl: Span::from_secs(u64::from(*ttl_s)),
             check: *check,
             probe: self.probe_of(&resource.id),
-            publish_delay: PUBLISH,
+            publish_delay: Span::ZERO, // the provider's own delay is over
             dual_stack: false,
         };
         let record =
@@ -387,7 +384,7 @@ impl World {
                 let label = self.stage.label(self.stage.host_of(member)).to_owned();
                 self.stage
                     .note(Track::Etcd, format!("{label} leads in term {term}"));
-                self.watch.elected();
+                self.elected();
                 self.look_at_etcd();
             }
             EtcdNote::SteppedDown { member, .. } => {

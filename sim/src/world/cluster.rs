@@ -224,7 +224,7 @@ impl World {
         }
         let version = etcd_version(&self.manifest);
         let options = self.etcd_options(version, call.resource.as_deref());
-        let mut etcd = Etcd::new(options, self.stage.seed, 1);
+        let etcd = Etcd::new(options, self.stage.seed, 1);
         let member = etcd.members().next().expect("one member founds");
         self.stage.seat_member(member, host);
         self.etcd = Some(etcd);

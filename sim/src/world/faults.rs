@@ -192,11 +192,9 @@ impl World {
             .map_or(1.0, quorate_engine::units::Percent::fraction);
         let trouble = match fault.verb {
             FaultVerb::ApiThrottle => {
-                // The tightest large API refills one request a second: the rate is a share of that.
-                let per_second = fault.rate.map_or(100, |rate| rate.0).max(1);
-                Trouble::Throttle {
-                    divisor: (1_000 / per_second).max(2) as u32,
-                }
+                let rate_permille = fault.rate.map_or(100, |rate| rate.0).max(1);
+                let interval = Span(Span::from_secs(1_000).0 / rate_permille);
+                Trouble::Rate { burst: 1, interval }
             }
             FaultVerb::ApiError => Trouble::Errors { rate: share },
             FaultVerb::LostReply => Trouble::LostReplies { rate: share },
