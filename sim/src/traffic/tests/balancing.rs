@@ -291,3 +291,109 @@ fn errors_of_the_service_reach_the_client_and_patience_ends_what_nobody_answers(
     let notes = lab.noted(|n| matches!(n, TrafficNote::PopulationRecovers { .. }));
     assert_eq!(notes.len(), 2, "each population recovers once");
 }
+
+#[test]
+fn a_short_election_is_over_before_a_check_has_lost_patience() {
+    let settings = ForwardSettings {
+        fall: 1,
+        ..haproxy_default()
+    };
+    for (gap_ms, falls) in [(800, false), (4_000, true)] {
+        let mut lab = Lab::new(7, settings, record(60));
+        lab.run(secs(5));
+        let lost = lab.now();
+        lab.ground.election = Some(Election {
+            lost,
+            noticed: lost,
+            elected: lost + ms(gap_ms),
+        });
+        lab.run(secs(10));
+        let fell = lab.noted(|n| matches!(n, TrafficNote::BackendDown { .. }));
+        assert_eq!(!fell.is_empty(), falls, "{gap_ms} ms without a leader");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_is_tried_again_after_a_pause() {
+    let settings = ForwardSettings {
+        redispatch: false,
+        retries: 2,
+        fall: 100,
+        ..haproxy_default()
+    };
+    let mut lab = Lab::new(8, settings, record(60));
+    for host in BACKENDS {
+        lab.ground.stopped.insert((host, Service::Api));
+    }
+    // Past the one check by which a fresh backend falls, they are believed in for long.
+    for balancer in BALANCERS {
+        lab.traffic.set_forward(balancer, 0, settings);
+    }
+    let clients = lab.clients(PopulationSettings {
+        kind: RequestKind::ApiRead,
+        interval: ms(500),
+        arrivals: Arrivals::Regular,
+        ..PopulationSettings::default()
+    });
+    lab.run(secs(10));
+    let stats = lab.traffic.stats(clients);
+    let unreachable = stats.failed_by_cause[Cause::BackendUnreachable as usize];
+    assert!(unreachable > 10 && unreachable == stats.failed());
+    for failed in &stats.failures {
+        // Three attempts with a second between them, and the way of each.
+        let took_ms = failed.end.since(failed.start).as_ms();
+        assert!((2_000..2_030).contains(&took_ms), "{took_ms}");
+    }
+}
+
+#[test]
+fn a_kept_connection_to_a_backend_marked_down_is_opened_anew() {
+    let failed = |shutdown_sessions| {
+        let settings = ForwardSettings {
+            shutdown_sessions,
+            ..haproxy_tuned()
+        };
+        let mut lab = Lab::new(9, settings, record(60));
+        let clients = lab.clients(PopulationSettings {
+            kind: RequestKind::ApiRead,
+            keep_alive: 1.0,
+            connections: 30,
+            interval: ms(200),
+            ..PopulationSettings::default()
+        });
+        lab.run(secs(30));
+        for balancer in BALANCERS {
+            lab.ground.cut.insert((End::Host(balancer), End::Host(12)));
+        }
+        lab.run(secs(60));
+        lab.traffic.stats(clients).failed()
+    };
+    let (closed, kept) = (failed(true), failed(false));
+    assert!(
+        kept > closed + 5,
+        "{kept} failed on kept connections, {closed} on closed ones"
+    );
+}
+
+#[test]
+fn a_client_beyond_a_partition_does_not_hear_that_its_connection_was_closed() {
+    let mut lab = Lab::new(10, haproxy_tuned(), record(60));
+    let clients = lab.clients(PopulationSettings {
+        kind: RequestKind::ApiWrite,
+        interval: ms(3),
+        ..PopulationSettings::default()
+    });
+    lab.run(secs(5));
+    lab.power_off(12);
+    for balancer in BALANCERS {
+        lab.ground.cut.insert((End::Host(balancer), End::Client(0)));
+    }
+    lab.traffic.stop(clients);
+    lab.run(secs(60));
+    let stats = lab.traffic.stats(clients);
+    assert!(stats.failed() > 0);
+    assert_eq!(
+        stats.failed_by_cause[Cause::Timeout as usize],
+        stats.failed()
+    );
+}

@@ -200,3 +200,28 @@ fn kept_connections_hang_on_a_dead_balancer_until_patience_ends() {
     assert!(kept_us < trip_us + SERVE_MS * 1_000 + 500, "{kept_us} us");
     assert!(slowest_ms * 1_000 >= 3 * trip_us, "{slowest_ms} ms");
 }
+
+#[test]
+fn systems_take_part_by_their_weights() {
+    let mut lab = Lab::ingress(9);
+    let clients = lab.clients(PopulationSettings {
+        target: Target::Balancer(9),
+        interval: ms(5),
+        os_mix: vec![(Os::Linux, 5), (Os::Windows, 3), (Os::Ios, 2)],
+        ..PopulationSettings::default()
+    });
+    lab.ground.stopped.insert((9, Service::LoadBalancer));
+    lab.run(secs(50));
+    let failures = &lab.traffic.stats(clients).failures;
+    for (os, tenths) in [
+        (Os::Linux, 5),
+        (Os::Windows, 3),
+        (Os::Ios, 2),
+        (Os::Macos, 0),
+    ] {
+        let count = failures.iter().filter(|failed| failed.os == os).count();
+        let share = count as f64 / failures.len() as f64;
+        let expected = f64::from(tenths) / 10.0;
+        assert!((share - expected).abs() < 0.02, "{os:?}: {share}");
+    }
+}

@@ -245,3 +245,59 @@ fn some_resolvers_extend_the_ttl() {
     let share = (all - ok) as f64 / all as f64;
     assert!((0.020..0.040).contains(&share), "{share}");
 }
+
+#[test]
+fn a_floor_under_the_ttl_keeps_a_short_lived_answer() {
+    // (floor, when a cache that lives by a TTL of 2 s has forgotten the dead address)
+    for (floor_secs, hurts_long) in [(0, false), (600, true)] {
+        let mut lab = Lab::new(9, forward(), record(2));
+        lab.traffic.add_resolvers(ResolverSettings {
+            ttl_floor: secs(floor_secs),
+            ..resolvers()
+        });
+        let clients = lab.clients(PopulationSettings {
+            resolvers: 1,
+            ..impatient(20)
+        });
+        lab.run(secs(60));
+        let fault = lab.now();
+        lab.power_off(1);
+        lab.run(secs(90));
+        let clean = lab
+            .traffic
+            .stats(clients)
+            .clean_after(fault, lab.now(), None);
+        let clean = clean.expect("it hurts");
+        assert_eq!(
+            clean > secs(32 + 2 + 3),
+            hurts_long,
+            "floor {floor_secs} s: {clean}"
+        );
+    }
+}
+
+#[test]
+fn a_lookup_asks_silent_name_servers_several_times() {
+    let mut lab = Lab::new(10, forward(), record(60));
+    lab.traffic.set_dns_planes(&mut lab.ground, 0, true, false);
+    let clients = lab.clients(PopulationSettings {
+        interval: secs(50),
+        arrivals: Arrivals::Regular,
+        ..PopulationSettings::default()
+    });
+    lab.run(secs(80));
+    let failed = lab.traffic.stats(clients).failures[0];
+    assert_eq!(failed.cause, Cause::Dns);
+    assert_eq!(
+        failed.end.since(failed.start),
+        secs(6),
+        "three queries of 2 s"
+    );
+    // The second lookup's last query is answered.
+    lab.run(secs(23));
+    lab.traffic.set_dns_planes(&mut lab.ground, 0, true, true);
+    lab.run(secs(10));
+    let stats = lab.traffic.stats(clients);
+    assert_eq!((stats.ok, stats.failed()), (1, 1));
+    assert_eq!(stats.latency_us.max() / 1_000_000, 4);
+}
