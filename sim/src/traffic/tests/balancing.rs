@@ -348,7 +348,7 @@ fn a_server_that_refuses_is_tried_again_after_a_pause() {
 
 #[test]
 fn a_kept_connection_to_a_backend_marked_down_is_opened_anew() {
-    let failed = |shutdown_sessions| {
+    let clean_after = |shutdown_sessions| {
         let settings = ForwardSettings {
             shutdown_sessions,
             ..haproxy_tuned()
@@ -362,17 +362,18 @@ fn a_kept_connection_to_a_backend_marked_down_is_opened_anew() {
             ..PopulationSettings::default()
         });
         lab.run(secs(30));
+        let fault = lab.now();
         for balancer in BALANCERS {
             lab.ground.cut.insert((End::Host(balancer), End::Host(12)));
         }
         lab.run(secs(60));
-        lab.traffic.stats(clients).failed()
+        let stats = lab.traffic.stats(clients);
+        stats.clean_after(fault, lab.now(), None)
     };
-    let (closed, kept) = (failed(true), failed(false));
-    assert!(
-        kept > closed + 5,
-        "{kept} failed on kept connections, {closed} on closed ones"
-    );
+    let closed = clean_after(true).expect("some were under way");
+    assert!(closed < secs(2), "{closed}");
+    let kept = clean_after(false).expect("they meet silence");
+    assert!(kept > secs(30), "{kept}");
 }
 
 #[test]
