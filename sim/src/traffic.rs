@@ -89,6 +89,9 @@ impl Traffic {
     }
 
     /// Adds a record set that answers at once; returns its number, from 0.
+    ///
+    /// # Panics
+    /// If there are more than [`dns::MAX_ADDRESSES`] addresses.
     pub fn add_record(
         &mut self,
         ground: &mut impl Ground,
@@ -100,6 +103,9 @@ impl Traffic {
 
     /// Gives a record set these load balancers as addresses, after its publish delay and while its
     /// provider's control plane is up. New addresses count as healthy.
+    ///
+    /// # Panics
+    /// If there are more than [`dns::MAX_ADDRESSES`] addresses.
     pub fn set_record(&mut self, ground: &mut impl Ground, record: u16, hosts: &[u16]) {
         self.entry.dns.set(ground, record, hosts);
     }
@@ -163,6 +169,9 @@ impl Traffic {
     }
 
     /// Adds clients, at rest; returns their number, from 0.
+    ///
+    /// # Panics
+    /// If the interval is zero or no system has a weight.
     pub fn add_population(&mut self, settings: PopulationSettings) -> u16 {
         let number = self.populations.len() as u16;
         self.populations
@@ -189,6 +198,12 @@ impl Traffic {
         if clients.is_running() {
             clients.start = clients.start.wrapping_add(1);
         }
+    }
+
+    /// What a population was added with.
+    #[must_use]
+    pub fn population(&self, population: u16) -> &PopulationSettings {
+        &self.populations[usize::from(population)].settings
     }
 
     /// What a population's requests came to.

@@ -11,8 +11,9 @@ use quorate_engine::random::Seed;
 use quorate_engine::time::Span;
 use std::collections::BTreeMap;
 
-/// The most addresses in one answer: what fits, with room to spare, a DNS message of 512 bytes.
-pub const MAX_ADDRESSES: usize = 16;
+/// The most addresses in one answer. A DNS message of 512 bytes holds 28; who plans a name with
+/// more than this hears so before it comes here.
+pub const MAX_ADDRESSES: usize = 32;
 
 /// The addresses of one answer, in the order of the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +26,7 @@ impl Answer {
     /// An answer with these addresses.
     ///
     /// # Panics
-    /// If there are more than [`MAX_ADDRESSES`]: load balancers are counted in ones.
+    /// If there are more than [`MAX_ADDRESSES`].
     #[must_use]
     pub fn of(hosts: impl IntoIterator<Item = u16>) -> Self {
         let mut answer = Self::default();
