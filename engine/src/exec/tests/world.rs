@@ -196,10 +196,8 @@ impl World {
                 }
                 Effect::WakeAt(at) => {
                     assert!(at >= self.now, "a wake-up is not in the past");
-                    assert!(
-                        self.wake.is_none_or(|asked| at < asked),
-                        "only an earlier wake-up"
-                    );
+                    let better = |asked: Time| at < asked || asked <= self.now;
+                    assert!(self.wake.is_none_or(better), "only an earlier wake-up");
                     self.wake = Some(at);
                     self.later(at, Happening::Wake);
                 }
@@ -326,7 +324,7 @@ impl World {
                 self.told.insert(seen.id.clone());
             }
             Ok(Reply::Done) => {
-                let made = self.calls.iter().find(|made| made.id == call);
+                let made = self.calls.iter().rfind(|made| made.id == call);
                 self.told
                     .insert(made.expect("it was made").call.target.clone());
             }
