@@ -201,6 +201,41 @@ fn a_wait_polls_until_what_it_waits_for() {
 }
 
 #[test]
+fn a_machine_is_up_when_it_runs_and_has_an_address() {
+    let mut wait = step(machine(0), Verb::Describe, provider("htz"), &[0]);
+    wait.until = Some(Until::Running);
+    let plan = plan(vec![
+        step(machine(0), Verb::Create, provider("htz"), &[]),
+        wait,
+    ]);
+    let mut world = World::new(|_, _| fine());
+    world.bare = Span::from_secs(12);
+    assert!(drive(&mut world, &plan).complete());
+    assert_eq!(world.count(&machine(0), Verb::Describe), 4);
+
+    let mut world = World::new(|_, _| fine());
+    world.broken.insert(machine(0));
+    let summary = drive(&mut world, &plan);
+    assert_eq!(summary.failed.len(), 1);
+    assert_eq!(
+        world.count(&machine(0), Verb::Describe),
+        1,
+        "no use in waiting"
+    );
+}
+
+#[test]
+fn a_lane_is_used_up_to_its_budget_and_not_beyond() {
+    let steps = (0..20).map(|i| step(machine(i), Verb::Create, provider("htz"), &[]));
+    let mut world = World::new(|_, _| Fate::Fine(Span::from_ms(10)));
+    let begun = world.now;
+    drive(&mut world, &plan(steps.collect()));
+    // Four at once, then one every 700 ms; the last takes 10 ms.
+    let took = world.now.since(begun);
+    assert_eq!(took, Span::from_ms(16 * 700 + 10));
+}
+
+#[test]
 fn a_failure_stops_its_branch_only() {
     let htz = provider("htz");
     let plan = plan(vec![
