@@ -145,6 +145,19 @@ fn a_lost_creation_is_asked_for_and_repeated_with_its_key() {
 }
 
 #[test]
+fn a_creation_that_comes_after_all_is_caught_by_its_key() {
+    // It takes effect only after the question, and after its repetition.
+    let mut world = World::new(|call, nth| match (call.verb, nth) {
+        (Verb::Create, 0) => Fate::DoneAndLost(Span::from_secs(400)),
+        _ => fine(),
+    });
+    assert!(drive(&mut world, &one(Verb::Create)).complete());
+    world.come_to_rest();
+    assert_eq!(world.count(&machine(0), Verb::Create), 2);
+    assert_eq!(world.copies[&machine(0)].len(), 1);
+}
+
+#[test]
 fn a_name_that_is_taken_is_adopted_only_if_it_is_ours() {
     // Ours: made by a call whose answer was lost even to the world's own memory of keys.
     let mut world = World::new(|call, _| match call.verb {

@@ -227,3 +227,14 @@ fn a_judgement_does_not_keep() {
     assert_eq!((done, world.members.len()), (2, 2));
     assert_eq!(world.count(&ResourceId::new("shop"), Verb::Cluster), 2);
 }
+
+#[test]
+fn a_cancellation_between_judgement_and_deed_leaves_the_deed() {
+    let plan = plan(vec![change(Verb::RemoveMember, 2, &[])]);
+    let mut world = World::new(|_, _| fine());
+    world.members = members(3, 3);
+    world.cancel_at = Some(world.now + Span::from_ms(100));
+    let (done, failed) = drive(&mut world, &plan);
+    assert_eq!((done, failed.len()), (0, 0));
+    assert_eq!((world.calls.len(), world.members.len()), (1, 3));
+}

@@ -157,6 +157,11 @@ impl World {
                 }
                 let folded = Ledger::replay(&self.journal);
                 assert_eq!(ledger, folded, "living and recovering agree");
+                let ends = self.cancelled && self.open.is_empty();
+                assert!(
+                    !ends || executor.finished().is_some(),
+                    "cancelled: the last answer ends"
+                );
                 if executor.finished().is_some() {
                     assert!(self.open.is_empty(), "every call was answered");
                     return true;
@@ -171,6 +176,15 @@ impl World {
             input = self.happen(life, happening);
         }
         panic!("the executor makes no progress");
+    }
+
+    /// What was under way still happens, and nobody hears of it.
+    pub(super) fn come_to_rest(&mut self) {
+        self.life += 1;
+        while let Some(((at, _), (life, happening))) = self.queue.pop_first() {
+            self.now = at;
+            self.happen(life, happening);
+        }
     }
 
     fn carry_out(
