@@ -137,8 +137,8 @@ fn policy_allows(
     policy: &Policy,
 ) -> Result<(), Refusal> {
     let after = slack_after(change, view);
-    // Both of etcd's rules for adding keep a quorum with the joiner counted as away, from two voters
-    // on; a single voter has no other way to grow. There is nothing to add to them.
+    // Both of etcd's rules for adding keep a quorum with the joiner counted as away, from two
+    // voters on; a single voter has no other way to grow. There is nothing to add to them.
     let Some(member) = find(change, view) else {
         return Ok(());
     };
