@@ -415,3 +415,44 @@ fn a_majority_without_its_data_is_found_out() {
         "{texts:?}"
     );
 }
+
+#[test]
+fn messages_of_a_stream_do_not_overtake_each_other() {
+    /// Distances that jump from message to message, and every arrival that was asked for.
+    struct Jitter(Flat, u64, Vec<(MemberId, MemberId, Time)>);
+    impl Ground for Jitter {
+        fn now(&self) -> Time {
+            self.0.now()
+        }
+        fn after(&mut self, delay: Span, event: EtcdEvent) {
+            if let EtcdEvent::Deliver { message, .. } = event {
+                self.2.push((message.from, message.to, self.now() + delay));
+            }
+            self.0.after(delay, event);
+        }
+        fn carry(&mut self, _: MemberId, _: MemberId) -> Option<Span> {
+            self.1 = (self.1 + 67) % 150;
+            Some(Span::from_ms(self.1))
+        }
+        fn fsync(&mut self, _: MemberId) -> Span {
+            Span::from_ms(2)
+        }
+        fn note(&mut self, _: EtcdNote) {}
+    }
+    let (mut etcd, flat, leader) = elected(V3_5, 3, 13);
+    let mut jitter = Jitter(flat, 0, Vec::new());
+    for write in 0..100 {
+        etcd.propose(&mut jitter, leader, write).expect("it runs");
+        let until = jitter.now() + Span::from_ms(30);
+        while let Some(event) = jitter.0.next(until) {
+            etcd.handle(&mut jitter, event);
+        }
+    }
+    for from in Members::first(3) {
+        for to in Members::first(3) {
+            let pair = jitter.2.iter().filter(|(a, b, _)| (*a, *b) == (from, to));
+            assert!(pair.map(|(_, _, at)| at).is_sorted());
+        }
+    }
+    assert!(jitter.2.len() > 400);
+}
