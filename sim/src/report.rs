@@ -67,7 +67,11 @@ impl Suite {
 #[must_use]
 pub fn chosen(runs: &[Run]) -> Vec<u64> {
     let mut seeds: Vec<u64> = Tally::of(runs).worst_seed.into_iter().collect();
-    seeds.extend(runs.iter().find(|run| run.verdict.holds()).map(|run| run.seed));
+    seeds.extend(
+        runs.iter()
+            .find(|run| run.verdict.holds())
+            .map(|run| run.seed),
+    );
     seeds.sort_unstable();
     seeds.dedup();
     seeds
@@ -134,7 +138,10 @@ mod tests {
             file: file.to_owned(),
             ..Suite::default()
         };
-        assert_eq!(suite("a/b-1.yaml").replay(7), "quorate replay a/b-1.yaml --seed 7");
+        assert_eq!(
+            suite("a/b-1.yaml").replay(7),
+            "quorate replay a/b-1.yaml --seed 7"
+        );
         assert_eq!(
             suite("it's $(here).yaml").replay(7),
             r"quorate replay 'it'\''s $(here).yaml' --seed 7"
@@ -144,12 +151,19 @@ mod tests {
 
     #[test]
     fn hostile_text_cannot_steer_a_terminal() {
-        assert_eq!(plain("a\x1b[2Jb\n\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
+        assert_eq!(
+            plain("a\x1b[2Jb\n\u{202e}c"),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}c"
+        );
     }
 
     #[test]
     fn the_worst_run_and_a_good_one_are_worth_a_look() {
-        let runs = [(1, Verdict::FailSlo), (2, Verdict::Pass), (3, Verdict::FailSafety)];
+        let runs = [
+            (1, Verdict::FailSlo),
+            (2, Verdict::Pass),
+            (3, Verdict::FailSafety),
+        ];
         let runs = runs.map(|(seed, verdict)| sample::bare(seed, verdict));
         assert_eq!(chosen(&runs), [2, 3]);
         assert_eq!(chosen(&runs[1..2]), [2]);

@@ -57,7 +57,11 @@ pub fn page(campaign: &Campaign) -> String {
 }
 
 fn verdict(verdict: Verdict) -> Markup {
-    let (class, mark) = if verdict.holds() { ("good", "✓") } else { ("bad", "✗") };
+    let (class, mark) = if verdict.holds() {
+        ("good", "✓")
+    } else {
+        ("bad", "✗")
+    };
     html! { span.verdict.(class) { span aria-hidden="true" { (mark) " " } (verdict) } }
 }
 
@@ -138,7 +142,11 @@ fn figures(values: Option<super::Distribution>, unit: Unit) -> Markup {
 }
 
 fn failing(suite: &Suite) -> Markup {
-    let failing: Vec<&Run> = suite.runs.iter().filter(|run| !run.verdict.holds()).collect();
+    let failing: Vec<&Run> = suite
+        .runs
+        .iter()
+        .filter(|run| !run.verdict.holds())
+        .collect();
     html! {
         h3 { "Failing seeds" }
         ul { @for run in failing.iter().take(LISTED) {
@@ -217,7 +225,9 @@ mod tests {
     #[test]
     fn nothing_is_loaded_from_elsewhere() {
         let page = page(&sample::campaign());
-        for loading in ["src=", "href=", "@import", "http:", "https:", "<script", "onload"] {
+        for loading in [
+            "src=", "href=", "@import", "http:", "https:", "<script", "onload",
+        ] {
             assert!(!page.contains(loading), "{loading}");
         }
         let references = page.matches("url(").count();
@@ -230,7 +240,9 @@ mod tests {
         let attribute = |name: &str| -> Vec<String> {
             let begin = format!(" {name}=\"");
             let after = page.split(begin.as_str()).skip(1);
-            after.map(|rest| rest[..rest.find('"').unwrap()].to_owned()).collect()
+            after
+                .map(|rest| rest[..rest.find('"').unwrap()].to_owned())
+                .collect()
         };
         let ids = attribute("id");
         let mut unique = ids.clone();

@@ -122,6 +122,9 @@ mod tests {
     fn hostile_names_come_back_as_they_were() {
         let campaign = sample::hostile();
         let report = parsed(&campaign);
-        assert_eq!(report["runs"][0]["scenario"], campaign.suites[0].scenario.as_str());
+        assert_eq!(
+            report["runs"][0]["scenario"],
+            campaign.suites[0].scenario.as_str()
+        );
     }
 }

@@ -73,7 +73,10 @@ fn report(out: &mut Out, campaign: &Campaign) -> io::Result<()> {
         .with_attribute(("name", "quorate chaos"))
         .with_attributes(counts.iter().map(|(name, count)| (*name, count.as_str())))
         .write_inner_content(|out| {
-            campaign.suites.iter().try_for_each(|one| suite(out, &campaign.version, one))
+            campaign
+                .suites
+                .iter()
+                .try_for_each(|one| suite(out, &campaign.version, one))
         })?;
     Ok(())
 }
@@ -121,15 +124,16 @@ fn case(out: &mut Out, version: &str, suite: &Suite, run: &Run, held: &Held) -> 
         .with_attribute(("classname", plain(&suite.scenario).as_str()))
         .with_attribute(("name", name.as_str()))
         .write_inner_content(|out| {
-            out.create_element("properties").write_inner_content(|out| {
-                for (name, value) in &properties {
-                    out.create_element("property")
-                        .with_attribute(("name", *name))
-                        .with_attribute(("value", value.as_str()))
-                        .write_empty()?;
-                }
-                Ok(())
-            })?;
+            out.create_element("properties")
+                .write_inner_content(|out| {
+                    for (name, value) in &properties {
+                        out.create_element("property")
+                            .with_attribute(("name", *name))
+                            .with_attribute(("value", value.as_str()))
+                            .write_empty()?;
+                    }
+                    Ok(())
+                })?;
             let element = match ending(held.verdict) {
                 Ending::Passed => return detail(out, held),
                 Ending::Skipped => "skipped",
@@ -145,7 +149,8 @@ fn case(out: &mut Out, version: &str, suite: &Suite, run: &Run, held: &Held) -> 
 fn detail(out: &mut Out, held: &Held) -> io::Result<()> {
     if !held.detail.is_empty() {
         let text = plain(&held.detail);
-        out.create_element("system-out").write_text_content(BytesText::new(&text))?;
+        out.create_element("system-out")
+            .write_text_content(BytesText::new(&text))?;
     }
     Ok(())
 }
@@ -179,11 +184,20 @@ mod tests {
     #[test]
     fn a_run_that_says_nothing_is_an_error() {
         let suite = Suite {
-            runs: vec![sample::bare(4, Verdict::Invalid), sample::bare(5, Verdict::Pass)],
+            runs: vec![
+                sample::bare(4, Verdict::Invalid),
+                sample::bare(5, Verdict::Pass),
+            ],
             ..Suite::default()
         };
-        let text = junit(&Campaign { suites: vec![suite], ..Campaign::default() });
-        assert!(text.contains(r#"tests="2" failures="0" errors="1" skipped="0""#), "{text}");
+        let text = junit(&Campaign {
+            suites: vec![suite],
+            ..Campaign::default()
+        });
+        assert!(
+            text.contains(r#"tests="2" failures="0" errors="1" skipped="0""#),
+            "{text}"
+        );
         assert!(text.contains("--seed 4</error>"), "{text}");
     }
 
@@ -192,7 +206,10 @@ mod tests {
         let campaign = sample::hostile();
         let text = junit(&campaign);
         let allowed = |c: char| c == '\n' || !c.is_control();
-        assert!(text.chars().all(allowed), "XML 1.0 has no such characters: {text:?}");
+        assert!(
+            text.chars().all(allowed),
+            "XML 1.0 has no such characters: {text:?}"
+        );
         let mut reader = Reader::from_str(&text);
         let mut names = Vec::new();
         loop {
@@ -200,7 +217,11 @@ mod tests {
                 Event::Eof => break,
                 Event::Start(tag) if tag.name().as_ref() == "testcase" => {
                     let name = tag.try_get_attribute("name").unwrap().unwrap();
-                    names.push(name.normalized_value(XmlVersion::Implicit1_0).unwrap().into_owned());
+                    names.push(
+                        name.normalized_value(XmlVersion::Implicit1_0)
+                            .unwrap()
+                            .into_owned(),
+                    );
                 }
                 _ => {}
             }

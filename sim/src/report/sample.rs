@@ -26,18 +26,38 @@ pub(super) fn bare(seed: u64, verdict: Verdict) -> Run {
 }
 
 pub(super) fn held(name: &str, verdict: Verdict, value: Option<u64>, unit: Unit) -> Held {
-    let detail = value.map(|value| super::shown_value(value, unit)).unwrap_or_default();
-    Held { name: name.to_owned(), verdict, detail, value, unit }
+    let detail = value
+        .map(|value| super::shown_value(value, unit))
+        .unwrap_or_default();
+    Held {
+        name: name.to_owned(),
+        verdict,
+        detail,
+        value,
+        unit,
+    }
 }
 
 pub(super) fn note(ms: u64, track: Track, text: impl Into<String>) -> Note {
-    Note { at: Time::ZERO + Span::from_ms(ms), track, text: text.into() }
+    Note {
+        at: Time::ZERO + Span::from_ms(ms),
+        track,
+        text: text.into(),
+    }
 }
 
 /// One run of a provider's outage: 18 s without service where it fails, else 4 s.
 pub(super) fn outage(seed: u64, verdict: Verdict) -> Run {
-    let ms = if verdict.holds() { 4_000 + seed * 100 } else { 18_200 };
-    let share = if verdict.holds() { 999_000 + seed } else { 991_000 };
+    let ms = if verdict.holds() {
+        4_000 + seed * 100
+    } else {
+        18_200
+    };
+    let share = if verdict.holds() {
+        999_000 + seed
+    } else {
+        991_000
+    };
     let recovery = |of: &str, ms: u64| Recovery {
         fault: "outage of hetzner".to_owned(),
         at: at(60),
@@ -51,11 +71,19 @@ pub(super) fn outage(seed: u64, verdict: Verdict) -> Run {
         expectations: vec![
             held("one leader per term", Verdict::Pass, None, Unit::None),
             held("leaderless at most 10s", verdict, Some(ms), Unit::Ms),
-            held("availability of shoppers at least 99%", Verdict::Pass, Some(share), Unit::Share),
+            held(
+                "availability of shoppers at least 99%",
+                Verdict::Pass,
+                Some(share),
+                Unit::Share,
+            ),
             held("replaced at most 0", Verdict::Pass, Some(0), Unit::Count),
         ],
         recoveries: vec![recovery("shoppers", ms), recovery("operators", operators)],
-        parameters: vec![("election timeout of htz-cp/1".to_owned(), "1340ms".to_owned())],
+        parameters: vec![(
+            "election timeout of htz-cp/1".to_owned(),
+            "1340ms".to_owned(),
+        )],
         notes: notes(ms),
         series: series(ms),
         ..bare(seed, verdict)
@@ -67,8 +95,16 @@ fn notes(ms: u64) -> Vec<Note> {
         note(0, Track::Phase, "steady begins, for 1m"),
         note(2_000, Track::Etcd, "htz-cp/1 leads in term 2"),
         note(60_000, Track::Phase, "outage begins, for 4m"),
-        note(60_000, Track::Fault, "outage of hetzner begins (control, data)"),
-        note(60_020, Track::Client, "shoppers: connect to 203.0.113.1 timed out"),
+        note(
+            60_000,
+            Track::Fault,
+            "outage of hetzner begins (control, data)",
+        ),
+        note(
+            60_020,
+            Track::Client,
+            "shoppers: connect to 203.0.113.1 timed out",
+        ),
         note(60_000 + ms, Track::Etcd, "aws-cp/1 leads in term 3"),
         note(100_000, Track::Kube, "htz-w/1 is not ready"),
         note(240_000, Track::Fault, "outage of hetzner ends"),
@@ -78,7 +114,11 @@ fn notes(ms: u64) -> Vec<Note> {
 }
 
 fn series(ms: u64) -> Series {
-    let bar = |label: &str, from, to| Bar { label: label.to_owned(), from: at(from), to: at(to) };
+    let bar = |label: &str, from, to| Bar {
+        label: label.to_owned(),
+        from: at(from),
+        to: at(to),
+    };
     let gap = ms.div_ceil(1_000);
     let client = |name: &str, rate: u32, hurt: u64| Success {
         name: name.to_owned(),
@@ -93,7 +133,11 @@ fn series(ms: u64) -> Series {
     };
     Series {
         span: (Time::ZERO, at(600)),
-        phases: vec![bar("steady", 0, 60), bar("outage", 60, 300), bar("healing", 300, 600)],
+        phases: vec![
+            bar("steady", 0, 60),
+            bar("outage", 60, 300),
+            bar("healing", 300, 600),
+        ],
         faults: vec![
             bar("outage of hetzner", 60, 240),
             bar("delay aws-gcp", 130, 180),
@@ -109,7 +153,13 @@ fn series(ms: u64) -> Series {
             (at(391), None),
             (at(393), Some("aws-cp/1".to_owned())),
         ],
-        quorum: vec![(at(0), 3, 3), (at(61), 3, 2), (at(245), 3, 3), (at(331), 3, 1), (at(334), 3, 3)],
+        quorum: vec![
+            (at(0), 3, 3),
+            (at(61), 3, 2),
+            (at(245), 3, 3),
+            (at(331), 3, 1),
+            (at(334), 3, 3),
+        ],
         success: vec![client("shoppers", 50, gap), client("operators", 2, gap / 4)],
     }
 }
@@ -124,7 +174,12 @@ pub(super) fn campaign() -> Campaign {
     let shown = vec![runs[0].clone(), runs[2].clone()];
     let lost = Run {
         scenario: "two-providers-lost".to_owned(),
-        expectations: vec![held("writes in blackout", Verdict::UnavailableByDesign, None, Unit::None)],
+        expectations: vec![held(
+            "writes in blackout",
+            Verdict::UnavailableByDesign,
+            None,
+            Unit::None,
+        )],
         ..bare(1, Verdict::UnavailableByDesign)
     };
     Campaign {

@@ -19,11 +19,19 @@ pub fn summary(campaign: &Campaign) -> String {
         scenario(&mut out, suite);
         out.push('\n');
     }
-    let runs: Vec<&Run> = campaign.suites.iter().flat_map(|suite| &suite.runs).collect();
+    let runs: Vec<&Run> = campaign
+        .suites
+        .iter()
+        .flat_map(|suite| &suite.runs)
+        .collect();
     let held = runs.iter().filter(|run| run.verdict.holds()).count();
     let failed = runs.len() - held;
     let scenarios = counted(campaign.suites.len(), "scenario");
-    let _ = write!(out, "{scenarios}, {}: {held} held", counted(runs.len(), "run"));
+    let _ = write!(
+        out,
+        "{scenarios}, {}: {held} held",
+        counted(runs.len(), "run")
+    );
     let _ = match failed {
         0 => writeln!(out, "."),
         failed => writeln!(out, ", {failed} did not."),
@@ -47,7 +55,12 @@ fn scenario(out: &mut String, suite: &Suite) {
         .iter()
         .map(|(verdict, count)| format!("{count} {verdict}"))
         .collect();
-    let _ = writeln!(out, "  {}: {}", counted(tally.runs, "run"), verdicts.join(", "));
+    let _ = writeln!(
+        out,
+        "  {}: {}",
+        counted(tally.runs, "run"),
+        verdicts.join(", ")
+    );
     if !tally.expectations.is_empty() {
         let head = ["expectation", "verdict", "worst seed", "p50", "p90", "p99"];
         let rows = tally.expectations.iter().map(expectation).collect();
@@ -64,9 +77,20 @@ fn scenario(out: &mut String, suite: &Suite) {
 fn expectation(tally: &ExpectationTally) -> [String; 6] {
     // Where nothing was measured and all is well, one seed is as good as another.
     let tells = tally.values.is_some() || !tally.verdict.holds();
-    let seed = if tells { tally.worst_seed.to_string() } else { String::new() };
+    let seed = if tells {
+        tally.worst_seed.to_string()
+    } else {
+        String::new()
+    };
     let [p50, p90, p99] = percentiles(tally.values, tally.unit);
-    [cut(&tally.name), tally.verdict.to_string(), seed, p50, p90, p99]
+    [
+        cut(&tally.name),
+        tally.verdict.to_string(),
+        seed,
+        p50,
+        p90,
+        p99,
+    ]
 }
 
 fn recovery(tally: &RecoveryTally) -> [String; 6] {
@@ -92,7 +116,9 @@ fn cut(name: &str) -> String {
 
 /// Two columns of text, four of figures.
 fn table(out: &mut String, head: [&str; 6], rows: Vec<[String; 6]>) {
-    let all: Vec<[String; 6]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let all: Vec<[String; 6]> = std::iter::once(head.map(str::to_owned))
+        .chain(rows)
+        .collect();
     let width = |column: usize| {
         let widths = all.iter().map(|row| row[column].chars().count());
         widths.max().unwrap_or_default()
@@ -128,7 +154,10 @@ fn failures(out: &mut String, suite: &Suite, tally: &Tally) {
 
 /// Why a run does not hold, in one line: its first expectation with its verdict.
 pub(super) fn cause(run: &Run) -> String {
-    let guilty = run.expectations.iter().find(|held| held.verdict == run.verdict);
+    let guilty = run
+        .expectations
+        .iter()
+        .find(|held| held.verdict == run.verdict);
     match guilty {
         Some(held) if held.detail.is_empty() => format!("{}: {}", run.verdict, held.name),
         Some(held) => format!("{}: {}: {}", run.verdict, held.name, held.detail),
@@ -153,18 +182,32 @@ mod tests {
     fn many_failing_seeds_are_counted() {
         let suite = Suite {
             file: "all.yaml".to_owned(),
-            runs: (1..=8).map(|seed| sample::bare(seed, Verdict::Invalid)).collect(),
+            runs: (1..=8)
+                .map(|seed| sample::bare(seed, Verdict::Invalid))
+                .collect(),
             ..Suite::default()
         };
-        let text = summary(&Campaign { suites: vec![suite], ..Campaign::default() });
-        assert!(text.contains("--seed 5\n") && !text.contains("--seed 6"), "{text}");
+        let text = summary(&Campaign {
+            suites: vec![suite],
+            ..Campaign::default()
+        });
+        assert!(
+            text.contains("--seed 5\n") && !text.contains("--seed 6"),
+            "{text}"
+        );
         assert!(text.contains("    and 3 more\n"), "{text}");
-        assert!(text.ends_with("1 scenario, 8 runs: 0 held, 8 did not.\n"), "{text}");
+        assert!(
+            text.ends_with("1 scenario, 8 runs: 0 held, 8 did not.\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn hostile_names_stay_on_their_line() {
         let text = summary(&sample::hostile());
-        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(
+            text.chars().all(|c| c == '\n' || !c.is_control()),
+            "{text:?}"
+        );
     }
 }

@@ -27,7 +27,11 @@ pub fn timeline(run: &Run, lines: usize) -> String {
     let _ = writeln!(out, "seed      {}", run.seed);
     let _ = writeln!(out, "verdict   {}", run.verdict);
     let _ = writeln!(out, "trace     {}", plain(&run.trace_hash));
-    let _ = writeln!(out, "events    {} in {} of simulated time", run.events, run.simulated);
+    let _ = writeln!(
+        out,
+        "events    {} in {} of simulated time",
+        run.events, run.simulated
+    );
     out.push('\n');
     for line in self::lines(&run.notes, lines) {
         let _ = writeln!(out, "{line}");
@@ -72,7 +76,12 @@ impl Line<'_> {
     }
 
     fn what(&self) -> String {
-        let Self { first, count, last, rest } = self;
+        let Self {
+            first,
+            count,
+            last,
+            rest,
+        } = self;
         match (rest, count) {
             (true, _) => format!("… {count} more of {} until {last}", first.track),
             (false, 1) => plain(&first.text),
@@ -95,7 +104,12 @@ enum Likeness {
 }
 
 fn compact(notes: &[Note], limit: usize) -> Vec<Line<'_>> {
-    let steps = [Likeness::None, Likeness::Equal, Likeness::Numbers, Likeness::Names];
+    let steps = [
+        Likeness::None,
+        Likeness::Equal,
+        Likeness::Numbers,
+        Likeness::Names,
+    ];
     let mut folded = Vec::new();
     for likeness in steps {
         folded = fold(notes, likeness);
@@ -151,7 +165,12 @@ fn folds_faults(likeness: Likeness) -> bool {
 }
 
 fn single(note: &Note) -> Line<'_> {
-    Line { first: note, count: 1, last: note.at, rest: false }
+    Line {
+        first: note,
+        count: 1,
+        last: note.at,
+        rest: false,
+    }
 }
 
 /// What must be equal for two texts to be folded.
@@ -197,7 +216,10 @@ fn shorten<'a>(lines: &[Line<'a>], kinds: usize) -> Vec<Line<'a>> {
             None if kinds == 0 => {}
             None => {
                 *rest = Some(short.len());
-                short.push(Line { rest: true, ..line.clone() });
+                short.push(Line {
+                    rest: true,
+                    ..line.clone()
+                });
             }
             Some(at) => {
                 let rest = &mut short[*at];
@@ -217,7 +239,10 @@ mod tests {
 
     #[test]
     fn a_short_run_is_told_in_full() {
-        insta::assert_snapshot!(timeline(&sample::outage(3, Verdict::FailLiveness), GOLDEN_LINES));
+        insta::assert_snapshot!(timeline(
+            &sample::outage(3, Verdict::FailLiveness),
+            GOLDEN_LINES
+        ));
     }
 
     /// A phase of a churning leader: every minute a fault, an election and two probes.
@@ -229,7 +254,11 @@ mod tests {
             notes.push(note(at, Track::Fault, format!("kill of {victim}")));
             notes.push(note(at + 1, Track::Client, "connection refused"));
             notes.push(note(at + 2, Track::Client, "connection refused"));
-            notes.push(note(at + 3, Track::Etcd, format!("{victim} leads in term {minute}")));
+            notes.push(note(
+                at + 3,
+                Track::Etcd,
+                format!("{victim} leads in term {minute}"),
+            ));
         }
         notes
     }
@@ -246,7 +275,10 @@ mod tests {
     fn equal_neighbours_fold_first() {
         let lines = lines(&churn(2), 8);
         assert_eq!(lines.len(), 7);
-        assert_eq!(lines[2], "00:00.001  client  connection refused (×2, until 00:00.002)");
+        assert_eq!(
+            lines[2],
+            "00:00.001  client  connection refused (×2, until 00:00.002)"
+        );
     }
 
     #[test]
@@ -273,7 +305,14 @@ mod tests {
     #[test]
     fn however_much_there_is_it_fits_and_nothing_is_lost_silently() {
         let mut notes = vec![note(0, Track::Phase, "noise begins")];
-        let words = |n: u64| "abcdefghij".chars().cycle().skip(n as usize).take(9).collect();
+        let words = |n: u64| {
+            "abcdefghij"
+                .chars()
+                .cycle()
+                .skip(n as usize)
+                .take(9)
+                .collect()
+        };
         notes.extend((0..900).map(|n| {
             let track = [Track::Etcd, Track::Kube][(n % 2) as usize];
             let text: String = words(n / 2);
@@ -281,7 +320,10 @@ mod tests {
         }));
         let lines = compact(&notes, 12);
         assert!(lines.len() <= 12, "{}", lines.len());
-        assert_eq!(lines.iter().map(|line| line.count).sum::<usize>(), notes.len());
+        assert_eq!(
+            lines.iter().map(|line| line.count).sum::<usize>(),
+            notes.len()
+        );
     }
 
     #[test]

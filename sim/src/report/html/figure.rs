@@ -93,7 +93,11 @@ fn description(run: &Run) -> String {
         0 => format!("no {what}"),
         _ => format!("{what}: {}", list.join("; ")),
     };
-    plain(&format!("{}. {}.", said("faults", faults), said("clients", clients)))
+    plain(&format!(
+        "{}. {}.",
+        said("faults", faults),
+        said("clients", clients)
+    ))
 }
 
 /// What all figures of a page share: the pattern of times without a leader.
@@ -172,7 +176,8 @@ impl Sheet {
         let label = plain(label);
         if label.chars().count() as f64 * LETTER + 10.0 <= width {
             let (x, y) = (px(left + 6.0), px(self.y + BAR / 2.0 + 4.0));
-            self.rows.push(html! { text class=(class) x=(x) y=(y) { (label) } });
+            self.rows
+                .push(html! { text class=(class) x=(x) y=(y) { (label) } });
         }
     }
 
@@ -203,7 +208,8 @@ impl Sheet {
                 let x = self.scale.x(last.to) + 6.0;
                 if x + 30.0 < WIDTH {
                     let y = px(self.y + BAR / 2.0 + 4.0);
-                    self.rows.push(html! { text.aside x=(px(x)) y=(y) { (times) } });
+                    self.rows
+                        .push(html! { text.aside x=(px(x)) y=(y) { (times) } });
                 }
             }
             self.y += BAR + 4.0;
@@ -225,24 +231,42 @@ impl Sheet {
                 self.bar("none", (*from, to), "no leader");
                 continue;
             };
-            let place = known.iter().position(|name| name == who).unwrap_or_else(|| {
-                known.push(who);
-                known.len() - 1
-            });
+            let place = known
+                .iter()
+                .position(|name| name == who)
+                .unwrap_or_else(|| {
+                    known.push(who);
+                    known.len() - 1
+                });
             let colour = place % LEADERS;
             let bar = self.bar(&format!("leader{colour}"), (*from, to), who);
-            let on = if matches!(colour, 0 | 2) { "on" } else { "dark" };
+            let on = if matches!(colour, 0 | 2) {
+                "on"
+            } else {
+                "dark"
+            };
             self.inside(on, who, bar);
         }
         self.y += BAR + GAP;
     }
 
     fn quorum(&mut self, quorum: &[(Time, u32, u32)]) {
-        let most = quorum.iter().map(|(_, voters, healthy)| *voters.max(healthy)).max();
+        let most = quorum
+            .iter()
+            .map(|(_, voters, healthy)| *voters.max(healthy))
+            .max();
         let Some(most @ 1..) = most else { return };
-        let low = quorum.iter().map(|(_, _, healthy)| *healthy).min().unwrap_or_default();
+        let low = quorum
+            .iter()
+            .map(|(_, _, healthy)| *healthy)
+            .min()
+            .unwrap_or_default();
         let last = quorum.last().map_or(0, |(_, voters, _)| *voters);
-        self.name("healthy voters", &format!("of {last}; at least {low}"), CURVE);
+        self.name(
+            "healthy voters",
+            &format!("of {last}; at least {low}"),
+            CURVE,
+        );
         let (bottom, unit) = (self.y + CURVE, (CURVE - 4.0) / f64::from(most));
         let level = |count: u32| bottom - f64::from(count) * unit;
         let line = |of: &dyn Fn(&(Time, u32, u32)) -> u32| self.steps(quorum, &|q| level(of(q)));
@@ -294,9 +318,13 @@ impl Sheet {
                 continue;
             }
             let edge = |buckets: usize| {
-                self.scale.x(self.scale.from() + of.bucket.times(buckets as u64))
+                self.scale
+                    .x(self.scale.from() + of.bucket.times(buckets as u64))
             };
-            let (left, right) = (edge(column * together), edge(column * together + buckets.len()));
+            let (left, right) = (
+                edge(column * together),
+                edge(column * together + buckets.len()),
+            );
             // One failure among many is seen too.
             let lost = CURVE * failed as f64 / (succeeded + failed) as f64;
             let lost = if failed > 0 { lost.max(3.0) } else { 0.0 };
@@ -306,7 +334,11 @@ impl Sheet {
                 good.push_str(&format!("M{x} {y}h{width}v{height}h-{width}z"));
             }
             if lost > 0.0 {
-                bad.push_str(&format!("M{x} {}h{width}v{}h-{width}z", px(self.y), px(lost)));
+                bad.push_str(&format!(
+                    "M{x} {}h{width}v{}h-{width}z",
+                    px(self.y),
+                    px(lost)
+                ));
             }
         }
         let name = plain(&of.name);
@@ -344,7 +376,11 @@ mod tests {
 
     #[test]
     fn faults_with_one_name_share_a_row_and_rows_are_bounded() {
-        let bar = |n: usize| Bar { label: format!("f{n}"), from: Time::ZERO, to: Time::ZERO };
+        let bar = |n: usize| Bar {
+            label: format!("f{n}"),
+            from: Time::ZERO,
+            to: Time::ZERO,
+        };
         let bars: Vec<Bar> = (0..30).chain(0..30).map(bar).collect();
         let rows = rows_of(&bars);
         assert_eq!(rows.len(), FAULT_ROWS + 1);
@@ -365,7 +401,9 @@ mod tests {
                 }],
                 ..Series::default()
             };
-            figure(&run, "s0r0").into_string().contains("class=\"failed\"")
+            figure(&run, "s0r0")
+                .into_string()
+                .contains("class=\"failed\"")
         };
         assert!(!drawn(0));
         assert!(drawn(1));

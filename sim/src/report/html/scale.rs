@@ -24,7 +24,12 @@ impl Scale {
     /// Lays `span` over the pixels from `left` on. An empty span is taken as a second.
     pub(super) fn new((from, to): (Time, Time), left: f64, width: f64) -> Self {
         let to = to.max(from + Span::from_ms(1_000));
-        Self { from, to, left, width }
+        Self {
+            from,
+            to,
+            left,
+            width,
+        }
     }
 
     /// Where an instant is; instants outside are at the edges.
@@ -83,11 +88,29 @@ mod tests {
 
     #[test]
     fn ticks_are_few_and_round() {
-        assert_eq!(labels(600_000).join(" "), "0:00 1:00 2:00 3:00 4:00 5:00 6:00 7:00 8:00 9:00 10:00");
-        assert_eq!(labels(1_000).join(" "), "0:00.0 0:00.1 0:00.2 0:00.3 0:00.4 0:00.5 0:00.6 0:00.7 0:00.8 0:00.9 0:01.0");
+        assert_eq!(
+            labels(600_000).join(" "),
+            "0:00 1:00 2:00 3:00 4:00 5:00 6:00 7:00 8:00 9:00 10:00"
+        );
+        assert_eq!(
+            labels(1_000).join(" "),
+            "0:00.0 0:00.1 0:00.2 0:00.3 0:00.4 0:00.5 0:00.6 0:00.7 0:00.8 0:00.9 0:01.0"
+        );
         assert_eq!(labels(43_200_000).last().unwrap(), "12h");
-        for ms in [0, 1, 999, 61_000, 5_000_000, 100_000_000, u64::MAX / 1_000_000] {
-            assert!((2..=13).contains(&labels(ms).len()), "{ms}: {:?}", labels(ms));
+        for ms in [
+            0,
+            1,
+            999,
+            61_000,
+            5_000_000,
+            100_000_000,
+            u64::MAX / 1_000_000,
+        ] {
+            assert!(
+                (2..=13).contains(&labels(ms).len()),
+                "{ms}: {:?}",
+                labels(ms)
+            );
         }
     }
 
