@@ -13,13 +13,16 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+/// Makes a report of a campaign.
+type Written = fn(&Campaign) -> String;
+
 /// A report that was asked for. Its file is open before the first run: a wrong path does not
 /// cost a campaign.
 struct Report {
     path: PathBuf,
     /// None: the standard output.
     file: Option<File>,
-    written: fn(&Campaign) -> String,
+    written: Written,
 }
 
 /// Runs scenarios and reports what held.
@@ -117,7 +120,7 @@ fn bar(total: u64, shown: bool) -> ProgressBar {
 }
 
 fn reports(args: &Chaos) -> Result<Vec<Report>, Exit> {
-    let asked: [(&Option<PathBuf>, fn(&Campaign) -> String); 3] = [
+    let asked: [(&Option<PathBuf>, Written); 3] = [
         (&args.json, json::json),
         (&args.junit, junit::junit),
         (&args.html, html::page),

@@ -171,7 +171,7 @@ pub(super) fn campaign() -> Campaign {
         outage(2, Verdict::Pass),
         outage(3, Verdict::FailLiveness),
     ];
-    let shown = vec![runs[0].clone(), runs[2].clone()];
+    let shown = vec![runs[2].clone(), runs[0].clone()];
     let lost = Run {
         scenario: "two-providers-lost".to_owned(),
         expectations: vec![held(

@@ -62,12 +62,15 @@ pub(super) fn figure(run: &Run, id: &str) -> Markup {
                     }
                     desc id=(about) { (description(run)) }
                     (axis(&sheet.scale, height))
+                    @for phase in series.phases.iter().skip(1) {
+                        (edge(sheet.scale.x(phase.from), height))
+                    }
                     @for row in &sheet.rows { (row) }
                 }
             }
             figcaption {
-                "Time as minutes:seconds since the start. Quorum: healthy voters as area, voters "
-                "dotted, what a quorum needs dashed. Clients: share of requests that succeeded, "
+                "Time as minutes:seconds since the start. Leader: striped while there is none. "
+                "Voters: healthy ones as area, all dotted, what a quorum needs dashed. Clients: share of requests that succeeded, "
                 "failures hanging from the top."
             }
         }
@@ -121,6 +124,11 @@ fn axis(scale: &Scale, height: f64) -> Markup {
             text.axis x=(px(x)) y="13" text-anchor="middle" { (label) }
         }
     }
+}
+
+/// Where a phase begins, through all rows.
+fn edge(x: f64, height: f64) -> Markup {
+    html! { line.edge x1=(px(x)) x2=(px(x)) y1="30" y2=(px(height - 6.0)) {} }
 }
 
 /// Bars by label, in order of first appearance; the last row takes what is too much.
