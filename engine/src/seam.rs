@@ -278,6 +278,8 @@ pub struct NodeView {
     pub control_plane: bool,
     /// Pods that a drain would move.
     pub pods: u32,
+    /// What its pods ask for, in thousandths of what it has: the larger of CPU and memory.
+    pub load_permille: u32,
 }
 
 /// A bad answer.
@@ -377,6 +379,13 @@ pub enum Notice {
         /// When.
         after: Span,
     },
+    /// A change of membership goes against our policy, because force was asked for.
+    Forced {
+        /// Its title.
+        step: String,
+        /// What the quorum guard had to say.
+        refusal: String,
+    },
     /// A step failed for good.
     Failed {
         /// Its title.
@@ -386,6 +395,20 @@ pub enum Notice {
     },
     /// The world is as desired.
     Converged,
+    /// A growing pool gets another size.
+    Scaled {
+        /// Which.
+        pool: String,
+        /// Nodes from now on.
+        size: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A plan is not carried out: the independent check found what the planner must never do.
+    Refused {
+        /// What it found.
+        problems: Vec<String>,
+    },
 }
 
 /// How an engine's life ended.

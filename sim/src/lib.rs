@@ -1,5 +1,10 @@
-//! The simulated world.
+//! The simulated world: virtual time, models, scenarios and what they came to.
+
+pub mod cloud;
 pub mod kernel;
+pub mod kube;
+pub mod net;
 pub mod outcome;
 pub mod report;
 pub mod scenario;
+pub mod traffic;

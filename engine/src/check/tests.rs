@@ -100,6 +100,7 @@ fn join(seen: &mut Observed, machine: &ResourceId, control_plane: bool) {
         schedulable: true,
         control_plane,
         pods: 0,
+        load_permille: 0,
     });
 }
 

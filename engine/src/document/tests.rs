@@ -129,144 +129,84 @@ fn nothing_is_read_as_absent_where_it_may_be() {
     );
 }
 
+/// A second line of a document, and below it what is found.
+const MISTAKES: &str = r#"
+> size: 300
+2:7 size out-of-range: 300 is not a whole number from 0 to 255
+  -> write a whole number from 0 to 255
+> size: "3"
+2:7 size wrong-type: `3` is text; expected a whole number from 0 to 255
+  -> remove the quotes: 3
+> armed: yes
+2:8 armed wrong-type: `yes` is text; expected `true` or `false`
+  -> write `true` without quotes
+> labels: {v: 1.30}
+2:13 labels.v wrong-type: `1.30` is a number; expected text
+  -> put it in quotes: "1.30"
+> ships: dinghy
+2:8 ships wrong-type: `dinghy` is text; expected a list
+  -> begin each element on its own line with `- `
+> ships:
+2:1 ships wrong-type: there is nothing; expected a list
+  -> write a list, or remove the field
+> ships: [dingy]
+2:9 ships[0] unknown-word: `dingy` is not `dinghy` or `tall-ship`
+  -> write `dinghy`
+> shps: []
+2:1 shps unknown-field: there is no field `shps` here
+  -> write `ships`
+> timeout: 60
+2:10 timeout value: `60` is not a duration
+  -> write it like `250ms`, `60s`, `5m`, `1h30m`
+> net: 10.0.0.1/8
+2:6 net value: `10.0.0.1/8` begins inside its block
+  -> write `10.0.0.0/8`
+> mtu: atuo
+2:6 mtu unknown-word: `atuo` is not `auto` or a whole number from 0 to 65535
+  -> write `auto`
+> mtu: 70000
+2:6 mtu out-of-range: 70000 is not a whole number from 0 to 65535
+  -> write a whole number from 0 to 65535
+> key: {evn: X}
+2:7 key one-of: exactly one field is expected here: `env` or `file`
+  -> write `env`
+> key: {env: X, file: Y}
+2:1 key one-of: exactly one field is expected here: `env` or `file`
+  -> keep one of `env` or `file`
+> key: X
+2:6 key wrong-type: `X` is text; expected the field `env` or the field `file`
+  -> write fields as `name: value`, one on each line
+> orders: [{kind: sial, to: y}]
+2:17 orders[0].kind unknown-word: `kind` is none of `sail` or `anchor`
+  -> write `sail`
+> orders: [{to: y}]
+2:11 orders[0] missing-field: `kind` is missing: it says which kind this is
+  -> add `kind:` and `sail` or `anchor`
+> orders: [{kind: sail, chain: 1}]
+2:11 orders[0] missing-field: `to` is missing
+  -> add `to:` and text
+2:23 orders[0].chain unknown-field: there is no field `chain` here
+  -> remove it; known here: kind, to, after
+> place: [1, 2, 3]
+2:1 place list-length: the list has 3 elements, and the limit is 2
+  -> write 2 elements
+> code: 3
+2:7 (document) value: 3 is odd
+  -> change the value as the message says
+> crew: {captain: x, mate: y}
+2:20 crew.mate unknown-field: the field `mate` is unknown and has no effect
+  -> remove it; known here: captain
+"#;
+
 #[test]
 fn each_mistake_is_found_at_its_place_with_a_fix() {
-    let check = |text: &str, expected: &[&str]| {
-        assert_eq!(mistakes(&format!("name: x\n{text}")), expected, "{text}");
-    };
-    check(
-        "size: 300",
-        &[
-            "2:7 size out-of-range: 300 is not a whole number from 0 to 255 -> write \
-        a whole number from 0 to 255",
-        ],
-    );
-    check(
-        "size: \"3\"",
-        &[
-            "2:7 size wrong-type: `3` is text; expected a whole number from 0 to 255 -> remove the quotes: 3",
-        ],
-    );
-    check(
-        "armed: yes",
-        &[
-            "2:8 armed wrong-type: `yes` is text; expected `true` or `false` -> write `true` without quotes",
-        ],
-    );
-    check(
-        "labels: {v: 1.30}",
-        &[
-            "2:13 labels.v wrong-type: `1.30` is a number; expected text -> put it in quotes: \"1.30\"",
-        ],
-    );
-    check(
-        "ships: dinghy",
-        &[
-            "2:8 ships wrong-type: `dinghy` is text; expected a list -> \
-        begin each element on its own line with `- `",
-        ],
-    );
-    check(
-        "ships:",
-        &[
-            "2:1 ships wrong-type: there is nothing; expected a list -> write \
-        a list, or remove the field",
-        ],
-    );
-    check(
-        "ships: [dingy]",
-        &[
-            "2:9 ships[0] unknown-word: `dingy` is not `dinghy` or `tall-ship` \
-        -> write `dinghy`",
-        ],
-    );
-    check(
-        "shps: []",
-        &["2:1 shps unknown-field: there is no field `shps` here -> write `ships`"],
-    );
-    check(
-        "timeout: 60",
-        &[
-            "2:10 timeout value: `60` is not a duration -> write it like `250ms`, \
-        `60s`, `5m`, `1h30m`",
-        ],
-    );
-    check(
-        "net: 10.0.0.1/8",
-        &[
-            "2:6 net value: `10.0.0.1/8` begins inside its block -> write \
-        `10.0.0.0/8`",
-        ],
-    );
-    check(
-        "mtu: atuo",
-        &[
-            "2:6 mtu unknown-word: `atuo` is not `auto` or a whole number from 0 to \
-        65535 -> write `auto`",
-        ],
-    );
-    check(
-        "mtu: 70000",
-        &[
-            "2:6 mtu out-of-range: 70000 is not a whole number from 0 to 65535 -> \
-        write a whole number from 0 to 65535",
-        ],
-    );
-    check(
-        "key: {evn: X}",
-        &[
-            "2:7 key one-of: exactly one field is expected here: `env` or `file` \
-        -> write `env`",
-        ],
-    );
-    check(
-        "key: {env: X, file: Y}",
-        &["2:1 key one-of: exactly one field is expected here: `env` \
-        or `file` -> keep one of `env` or `file`"],
-    );
-    check(
-        "key: X",
-        &[
-            "2:6 key wrong-type: `X` is text; expected the field `env` or the field `file` -> write fields \
-        as `name: value`, one on each line",
-        ],
-    );
-    check(
-        "orders: [{kind: sial, to: y}]",
-        &["2:17 orders[0].kind unknown-word: `kind` is none of \
-        `sail` or `anchor` -> write `sail`"],
-    );
-    check(
-        "orders: [{to: y}]",
-        &[
-            "2:11 orders[0] missing-field: `kind` is missing: it says which \
-        kind this is -> add `kind:` and `sail` or `anchor`",
-        ],
-    );
-    check(
-        "orders: [{kind: sail, chain: 1}]",
-        &[
-            "2:11 orders[0] missing-field: `to` is missing -> add `to:` and text",
-            "2:23 orders[0].chain unknown-field: there is no field `chain` here -> remove it; known \
-         here: kind, to, after",
-        ],
-    );
-    check(
-        "place: [1, 2, 3]",
-        &[
-            "2:1 place list-length: the list has 3 elements, and the limit is \
-        2 -> write 2 elements",
-        ],
-    );
-    check(
-        "code: 3",
-        &["2:7 (document) value: 3 is odd -> change the value as the message says"],
-    );
-    check(
-        "crew: {captain: x, mate: y}",
-        &["2:20 crew.mate unknown-field: the field `mate` is \
-        unknown and has no effect -> remove it; known here: captain"],
-    );
+    for case in MISTAKES.trim().trim_start_matches("> ").split("\n> ") {
+        let (text, expected) = case.split_once('\n').unwrap();
+        let found = mistakes(&format!("name: x\n{text}"))
+            .join("\n")
+            .replace(" -> ", "\n  -> ");
+        assert_eq!(found, expected, "{text}");
+    }
 }
 
 #[test]

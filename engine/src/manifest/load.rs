@@ -94,6 +94,9 @@ fn has_errors(diagnostics: &[Diagnostic]) -> bool {
         .any(|d| d.finding.severity == Severity::Error)
 }
 
+/// The most clusters that a message lists.
+const LISTED: usize = 20;
+
 /// A cluster in the input.
 struct Candidate<'n> {
     name: String,
@@ -196,11 +199,15 @@ fn choose<'c, 'n>(
     wanted: Option<&str>,
 ) -> Result<&'c Candidate<'n>, Box<Diagnostic>> {
     let names: Vec<&str> = candidates.iter().map(|c| c.name.as_str()).collect();
-    let list = names
+    let mut list = names
         .iter()
+        .take(LISTED)
         .map(|name| shown(name))
         .collect::<Vec<_>>()
         .join(", ");
+    if names.len() > LISTED {
+        list += &format!(" and {} more", names.len() - LISTED);
+    }
     let fail = |code, message: String, fix: String| {
         let finding = Finding::error(code, &Path::root(), message).fix(fix);
         let span = candidates[0].span;

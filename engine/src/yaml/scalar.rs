@@ -1,4 +1,5 @@
-//! The core schema of YAML 1.2 (section 10.3.2): which bare words are numbers, truth values, nothing.
+//! The core schema of YAML 1.2 (section 10.3.2): which bare words are numbers, which are truth
+//! values, and which are nothing.
 
 use super::Style;
 

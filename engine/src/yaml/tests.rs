@@ -206,6 +206,9 @@ fn many_tags_do_not_make_many_messages() {
     );
 }
 
+/// Texts of the characters that mean something in YAML.
+const YAML_LIKE: &str = "[-:?,{}\\[\\]&*!|>'\"%@ \n\ta-cé#~0-9]{0,120}";
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -216,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn any_yaml_like_text_gives_spans_inside_it(text in "[-:?,{}\\[\\]&*!|>'\"%@ \n\ta-cé#~0-9]{0,120}") {
+    fn any_yaml_like_text_gives_spans_inside_it(text in YAML_LIKE) {
         let parsed = parse(text.as_bytes());
         prop_assert!(!parsed.documents.is_empty() || !parsed.diagnostics.is_empty());
         for diagnostic in &parsed.diagnostics {

@@ -177,6 +177,7 @@ pub(super) mod tests {
                 check("1s", 3, "2s"),
             ),
             case("dns-slower-than-rto", "/spec/dns/1/ttl", json!("61s")),
+            case("dns-slower-than-rto", "/spec/dns/1/ttl", json!("7d")),
             case("dns-slower-than-rto", "/spec/resilience/rto", json!("89s")),
             case("dns-shares-fate", "/spec/dns/1/provider", json!("aws")),
             case(

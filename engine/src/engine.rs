@@ -1,0 +1,386 @@
+//! The engine: looks, plans, checks, carries out, and looks again; as a value.
+//!
+//! `handle(now, event) -> effects`, under the contract of [`crate::seam`]. The same value runs in
+//! the simulated world and in the real one. A crash loses it, and nothing else: the next one is
+//! made from the journal and goes on.
+//!
+//! Reading order: this file (the loop), `look` (from answers to an observation), `scale` (pools
+//! that grow and shrink).
+
+mod look;
+mod scale;
+
+#[cfg(test)]
+mod tests;
+
+use crate::check::check;
+use crate::exec::{Executor, Guard, Input, Limits, Setup};
+use crate::graph::Desired;
+use crate::journal::{Entry, Ledger};
+use crate::manifest::{Manifest, Role};
+use crate::observed::Observed;
+use crate::plan::{Plan, plan};
+use crate::quorum::{EtcdVersion, Policy};
+use crate::random::Seed;
+use crate::resource::ResourceId;
+use crate::seam::{CallId, Effect, Ending, Event, Fault, FaultClass, Notice, Verb};
+use crate::time::{Span, Time};
+use crate::topology::{Roster, Topology};
+use look::Look;
+use scale::Scaling;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What an engine is to do.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The cluster that is desired.
+    pub manifest: Arc<Manifest>,
+    /// Once, or for good.
+    pub mode: Mode,
+    /// How long a prepared machine may be silent before it is replaced.
+    pub patience: Span,
+    /// How hard to try. The guard in it is set by the engine, but for its force.
+    pub limits: Limits,
+    /// For jitter.
+    pub seed: Seed,
+    /// The identity of a cluster that has none yet: random.
+    pub uid: u64,
+}
+
+/// Once, or for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Until the world is as desired, or nothing helps any more.
+    Apply,
+    /// Go on, and look again after each interval.
+    Keep {
+        /// Between two looks at a world that is as desired.
+        interval: Span,
+    },
+}
+
+/// Rounds of an apply that leave something undone before it gives up.
+const ROUNDS_MAX: u32 = 4;
+
+/// Looks, plans, checks, carries out, and looks again.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    task: Task,
+    ledger: Ledger,
+    phase: Phase,
+    next_call: CallId,
+    /// Since when prepared machines do not answer.
+    silent_since: BTreeMap<ResourceId, Time>,
+    scaling: Scaling,
+    /// Rounds so far that left something undone.
+    rounds: u32,
+    /// What the last round left undone.
+    undone: Vec<(String, Fault)>,
+    cancelled: bool,
+    /// What should exist at providers, as last resolved.
+    expected: BTreeSet<ResourceId>,
+}
+
+#[derive(Debug, Clone)]
+enum Phase {
+    New,
+    Resting { until: Time },
+    Looking(Box<Look>),
+    Changing(Box<Executor>),
+    Ended,
+}
+
+impl Engine {
+    /// An engine that goes on from a journal; an empty one for a cluster that does not exist.
+    #[must_use]
+    pub fn new(task: Task, journal: &[Entry]) -> Self {
+        let scaling = Scaling::of(&task.manifest);
+        Self {
+            task,
+            ledger: Ledger::replay(journal),
+            phase: Phase::New,
+            next_call: CallId(1),
+            silent_since: BTreeMap::new(),
+            scaling,
+            rounds: 0,
+            undone: Vec::new(),
+            cancelled: false,
+            expected: BTreeSet::new(),
+        }
+    }
+
+    /// Another manifest is desired from the next look on.
+    pub fn retarget(&mut self, manifest: Arc<Manifest>) {
+        self.scaling = self.scaling.carried_over(&manifest);
+        self.task.manifest = manifest;
+    }
+
+    /// What the journal says.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What should exist at providers, as last resolved.
+    #[must_use]
+    pub fn expected(&self) -> &BTreeSet<ResourceId> {
+        &self.expected
+    }
+
+    /// Whether a plan is being carried out.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        matches!(self.phase, Phase::Changing(_))
+    }
+
+    /// One event further. Effects are appended, to be carried out in order.
+    ///
+    /// # Panics
+    /// Where the contract of the seam is broken.
+    pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Effect>) {
+        match event {
+            Event::Start => self.start(now, out),
+            Event::Cancel => self.cancel(now, out),
+            Event::Wake => self.input(now, Input::Wake, out),
+            Event::Answer { call, outcome } => {
+                self.input(now, Input::Answer { call, outcome }, out);
+            }
+        }
+    }
+
+    fn start(&mut self, now: Time, out: &mut Vec<Effect>) {
+        assert!(matches!(self.phase, Phase::New), "an engine starts once");
+        if self.ledger.uid.is_none() {
+            self.record(Entry::Founded { uid: self.task.uid }, out);
+        }
+        // What a call before a crash made may not be listed yet.
+        let in_doubt = self.ledger.in_flight.values().any(|verb| *verb == Verb::Create);
+        let settle = if in_doubt { self.task.limits.provider.settle } else { Span::ZERO };
+        self.rest(now + settle, out);
+        self.input(now, Input::Wake, out);
+    }
+
+    fn cancel(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.cancelled = true;
+        match self.phase {
+            Phase::New | Phase::Resting { .. } => self.finish(Ending::Cancelled, out),
+            Phase::Looking(_) | Phase::Changing(_) => self.input(now, Input::Cancel, out),
+            Phase::Ended => {}
+        }
+    }
+
+    /// Hands an input to whatever is under way, and goes on when that has ended.
+    fn input(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        match &mut self.phase {
+            Phase::New => panic!("an engine starts before anything else happens to it"),
+            Phase::Ended => {}
+            Phase::Resting { until } => {
+                if *until <= now {
+                    self.look(now, out);
+                }
+            }
+            Phase::Looking(look) => {
+                look.executor.handle(now, input, &mut self.ledger, out);
+                if look.executor.finished().is_some() {
+                    self.looked(now, out);
+                }
+            }
+            Phase::Changing(executor) => {
+                executor.handle(now, input, &mut self.ledger, out);
+                if executor.finished().is_some() {
+                    self.changed(now, out);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, entry: Entry, out: &mut Vec<Effect>) {
+        self.ledger.apply(&entry);
+        out.push(Effect::Record(entry));
+    }
+
+    fn rest(&mut self, until: Time, out: &mut Vec<Effect>) {
+        self.phase = Phase::Resting { until };
+        out.push(Effect::WakeAt(until));
+    }
+
+    fn finish(&mut self, ending: Ending, out: &mut Vec<Effect>) {
+        self.phase = Phase::Ended;
+        out.push(Effect::Done(ending));
+    }
+
+    /// The world was seen: plan, check, and carry out.
+    fn decide(&mut self, now: Time, seen: &Observed, out: &mut Vec<Effect>) {
+        for entry in self.ledger.adoptions(|id| exists(seen, id)) {
+            self.record(entry, out);
+        }
+        if seen.cluster().is_some() && !self.ledger.founded {
+            self.adopt_founding(out);
+        }
+        for notice in self.scaling.judge(now, seen, &self.task.manifest) {
+            out.push(Effect::Say(notice));
+        }
+        let desired = match self.desired(seen, out) {
+            Ok(desired) => desired,
+            Err(full) => return self.give_up("resolve the mesh", &full.to_string(), now, out),
+        };
+        let plan = plan(&desired, seen);
+        let guard = self.guard(&desired, seen);
+        let held: Vec<String> =
+            plan.held.iter().map(|held| format!("{}: {}", held.resource, held.reason)).collect();
+        let steps = plan.steps.len() as u32;
+        out.push(Effect::Say(Notice::Planned { steps, held }));
+        if plan.is_empty() {
+            return self.nothing_to_do(now, &plan, out);
+        }
+        let problems = check(&plan, seen, guard.version, &guard.policy);
+        let spoiled: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        if !spoiled.is_empty() {
+            let text = spoiled.join("; ");
+            out.push(Effect::Say(Notice::Refused { problems: spoiled }));
+            return self.give_up("check the plan", &text, now, out);
+        }
+        self.carry_out(now, plan, seen, guard, out);
+    }
+
+    /// A founding in doubt turned out to be done.
+    fn adopt_founding(&mut self, out: &mut Vec<Effect>) {
+        let in_doubt = self.ledger.in_flight.iter().find(|(_, verb)| **verb == Verb::Init);
+        let Some((resource, verb)) = in_doubt.map(|(id, verb)| (id.clone(), *verb)) else { return };
+        self.record(Entry::Adopted { resource, verb }, out);
+    }
+
+    /// Resolves the manifest against what exists, and records new mesh addresses.
+    fn desired(
+        &mut self,
+        seen: &Observed,
+        out: &mut Vec<Effect>,
+    ) -> Result<Desired, crate::topology::MeshFull> {
+        let roster = self.roster(seen);
+        let topology = Topology::resolve(&self.task.manifest, &roster)?;
+        for (machine, address) in topology.allocated.clone() {
+            self.record(Entry::Allocated { machine, address }, out);
+        }
+        let desired = Desired::of(Arc::new(topology));
+        let ours = desired.resources().filter(|resource| resource.spec.kind().at_provider());
+        self.expected = ours.map(|resource| resource.id.clone()).collect();
+        Ok(desired)
+    }
+
+    /// Which machines exist and fit, and which are to be replaced by others.
+    fn roster(&self, seen: &Observed) -> Roster {
+        let mut roster = Roster {
+            addresses: self.ledger.addresses.clone(),
+            sizes: self.scaling.sizes(),
+            retired: self.scaling.retired(),
+            existing: self.ledger.prepared.clone(),
+        };
+        roster.existing.extend(seen.usable_machines().map(|machine| machine.id.clone()));
+        let Ok(tentative) = Topology::resolve(&self.task.manifest, &roster) else { return roster };
+        let desired = Desired::of(Arc::new(tentative));
+        for machine in seen.usable_machines() {
+            let wanted = desired.get(&machine.id).map(|resource| resource.spec.fingerprint());
+            if wanted.is_some_and(|wanted| wanted != machine.fingerprint) {
+                roster.retired.insert(machine.id.clone());
+            }
+        }
+        roster
+    }
+
+    fn guard(&self, desired: &Desired, seen: &Observed) -> Guard {
+        let declared = desired.topology.with(Role::ControlPlane).count() as u32;
+        let members = seen.cluster().map_or(&[][..], |cluster| &cluster.members);
+        let voters = members.iter().filter(|member| !member.learner).count() as u32;
+        let force = self.task.limits.guard.policy.force;
+        let policy = Policy { declared, scale_down: declared < voters, force };
+        Guard { version: etcd_version(&self.task.manifest), policy }
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Time,
+        plan: Plan,
+        seen: &Observed,
+        guard: Guard,
+        out: &mut Vec<Effect>,
+    ) {
+        let limits = Limits { guard, ..self.task.limits.clone() };
+        let executor = Executor::new(Setup {
+            plan: Arc::new(plan),
+            limits,
+            addresses: seen.addresses(),
+            seed: self.task.seed,
+            run: self.ledger.runs + 1,
+            first_call: self.next_call,
+        });
+        self.phase = Phase::Changing(Box::new(executor));
+        self.input(now, Input::Begin, out);
+    }
+
+    /// A plan was carried out as far as it could be.
+    fn changed(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let Phase::Changing(executor) = &self.phase else { panic!("a plan was under way") };
+        self.next_call = executor.next_call();
+        let summary = executor.finished().expect("it has ended");
+        let (complete, cancelled) = (summary.complete(), summary.cancelled);
+        self.undone = summary.failed.clone();
+        if cancelled || self.cancelled {
+            return self.finish(Ending::Cancelled, out);
+        }
+        if complete {
+            self.rounds = 0;
+            return self.look(now, out);
+        }
+        self.again(now, out);
+    }
+
+    fn nothing_to_do(&mut self, now: Time, plan: &Plan, out: &mut Vec<Effect>) {
+        self.undone = plan
+            .held
+            .iter()
+            .map(|held| (held.resource.to_string(), Fault::new(FaultClass::Busy, &*held.reason)))
+            .collect();
+        if !self.undone.is_empty() {
+            return self.again(now, out);
+        }
+        out.push(Effect::Say(Notice::Converged));
+        self.rounds = 0;
+        match self.task.mode {
+            Mode::Apply => self.finish(Ending::Converged, out),
+            Mode::Keep { interval } => self.rest(now + interval, out),
+        }
+    }
+
+    fn give_up(&mut self, what: &str, why: &str, now: Time, out: &mut Vec<Effect>) {
+        self.undone = vec![(what.to_owned(), Fault::new(FaultClass::Invalid, why))];
+        self.again(now, out);
+    }
+
+    /// Something is undone: another round after a while, or the end.
+    fn again(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.rounds += 1;
+        match self.task.mode {
+            Mode::Apply if self.rounds >= ROUNDS_MAX => {
+                let undone = std::mem::take(&mut self.undone);
+                self.finish(Ending::Incomplete(undone), out);
+            }
+            Mode::Apply => self.rest(now + Span::from_secs(30), out),
+            Mode::Keep { interval } => self.rest(now + interval, out),
+        }
+    }
+}
+
+/// Whether something was surely seen, at a provider or on a machine.
+fn exists(seen: &Observed, id: &ResourceId) -> bool {
+    seen.listed().any(|(_, listed)| listed.id == *id)
+}
+
+/// etcd's version by the manifest: given, or what kubeadm brings.
+#[must_use]
+pub fn etcd_version(manifest: &Manifest) -> EtcdVersion {
+    let kubernetes = &manifest.spec.kubernetes;
+    let given = kubernetes.etcd.version.as_ref().and_then(|version| version.parse().ok());
+    let brought = || EtcdVersion::for_kubernetes(&kubernetes.version).ok();
+    given.or_else(brought).expect("the checked manifest names a Kubernetes version")
+}

@@ -1,0 +1,154 @@
+//! Load balancers and their names in DNS.
+
+use super::input::{LbRole, ProviderType};
+use super::names::as_label;
+use super::report::Report;
+use super::rules::roles_path;
+use super::translate::{Origins, Target, free};
+use crate::diagnostic::Path;
+use crate::manifest::{BackendCheck, Dns, DnsCheck, LbKind, LbRole as Ours, LoadBalancer, Role};
+use crate::time;
+use crate::units::Duration;
+use crate::yaml::shown;
+use std::collections::BTreeSet;
+
+/// How long resolvers may keep what Claudie's templates put into DNS, in seconds.
+const TTL_S: u64 = 300;
+
+pub(super) fn load_balancers(target: &Target<'_>, origins: &mut Origins<'_>) -> Vec<LoadBalancer> {
+    let base = Path::root().field("spec").field("loadBalancers");
+    let mut out = Vec::new();
+    let all = &target.index.input.spec.load_balancers.roles;
+    for (number, (balancer, theirs)) in target.balancers.iter().enumerate() {
+        let ours = base.index(number);
+        origins.record(ours.clone(), theirs);
+        for field in ["name", "pools", "roles"] {
+            origins.record(ours.field(field), &theirs.field(field));
+        }
+        let mut seen = BTreeSet::new();
+        let mut roles = Vec::new();
+        for (index, role) in all.iter().enumerate() {
+            if balancer.roles.contains(&role.name) && seen.insert(&role.name) {
+                let (mine, from) = (
+                    ours.field("roles").index(roles.len()),
+                    roles_path().index(index),
+                );
+                for field in ["name", "port", "targetPort", "protocol", "targetPools"] {
+                    origins.record(mine.field(field), &from.field(field));
+                }
+                origins.record(mine, &from);
+                roles.push(translate_role(target, role));
+            }
+        }
+        let pools = target
+            .instances
+            .iter()
+            .filter(|i| i.balancers.contains(&number));
+        out.push(LoadBalancer {
+            name: balancer_name(target, number),
+            pools: pools.map(|instance| instance.name.clone()).collect(),
+            roles,
+            health_check: BackendCheck::default(),
+        });
+    }
+    out
+}
+
+/// Our name of the load balancer with this number.
+fn balancer_name(target: &Target<'_>, number: usize) -> String {
+    let mut taken = BTreeSet::new();
+    let names = target.balancers.iter().take(number + 1);
+    let names = names.map(|(balancer, _)| free(&as_label(&balancer.name), &mut taken));
+    names.last().expect("the load balancer is among them")
+}
+
+fn translate_role(target: &Target<'_>, role: &LbRole) -> Ours {
+    let port = |port: i32| u16::try_from(port).expect("the rules have checked the port");
+    let (kind, proxy_protocol, sticky) = match (role.is_api(), role.settings) {
+        // API servers do not understand the PROXY protocol.
+        (true, settings) => (
+            LbKind::Api,
+            false,
+            settings.is_some_and(|s| s.sticky_sessions),
+        ),
+        (false, None) => (LbKind::Ingress, true, false),
+        (false, Some(s)) => (LbKind::Ingress, s.proxy_protocol, s.sticky_sessions),
+    };
+    let fits = |is: Role| match kind {
+        LbKind::Api => is == Role::ControlPlane,
+        LbKind::Ingress => is != Role::LoadBalancer,
+    };
+    let targets = target.instances.iter().filter(|instance| {
+        fits(instance.role) && role.target_pools.iter().any(|name| name == instance.theirs)
+    });
+    Ours {
+        name: role.name.clone(),
+        kind,
+        port: port(role.port),
+        target_port: (role.target_port != role.port).then(|| port(role.target_port)),
+        protocol: role.protocol,
+        target_pools: targets.map(|instance| instance.name.clone()).collect(),
+        proxy_protocol,
+        sticky_sessions: sticky,
+    }
+}
+
+pub(super) fn dns(
+    target: &Target<'_>,
+    origins: &mut Origins<'_>,
+    report: &mut Report<'_>,
+) -> Vec<Dns> {
+    let base = Path::root().field("spec").field("dns");
+    let mut out: Vec<Dns> = Vec::new();
+    for (number, (balancer, theirs)) in target.balancers.iter().enumerate() {
+        let from = balancer
+            .dns
+            .as_ref()
+            .expect("the rules have checked that there is DNS");
+        let theirs = theirs.field("dns");
+        let ours = base.index(out.len());
+        for (mine, field) in [
+            ("provider", "provider"),
+            ("zone", "dnsZone"),
+            ("hostname", "hostname"),
+            ("alternativeNames", "alternativeNames"),
+        ] {
+            origins.record(ours.field(mine), &theirs.field(field));
+        }
+        origins.record(ours, &theirs);
+        let name = balancer_name(target, number);
+        let hostname = from.hostname.clone().filter(|host| !host.is_empty());
+        if hostname.is_none() {
+            let message = format!("no `hostname` is given: {} is taken", shown(&name));
+            let fix = "add `hostname:`; Claudie takes 17 random characters";
+            report.note("claudie-hostname", &theirs, message, fix);
+        }
+        let providers = &target.index.input.spec.providers;
+        let provider = providers
+            .iter()
+            .find(|provider| provider.name == from.provider);
+        let kind = provider
+            .expect("the rules have checked the provider")
+            .provider_type;
+        if kind == ProviderType::Cloudflare {
+            let message = "Cloudflare checks addresses only with its paid load-balancing add-on";
+            let fix = "make sure that the account has it, or use a provider with health checks";
+            report.warning(
+                "claudie-cloudflare-checks",
+                &theirs.field("provider"),
+                message,
+                fix,
+            );
+        }
+        out.push(Dns {
+            provider: target.provider(&from.provider),
+            zone: from.dns_zone.trim_end_matches('.').to_owned(),
+            hostname: hostname.unwrap_or_else(|| name.clone()),
+            load_balancer: name,
+            alternative_names: from.alternative_names.clone(),
+            ttl: Duration(time::Span::from_secs(TTL_S)),
+            health_check: kind.has_dns_checks().then(DnsCheck::default),
+        });
+    }
+    out
+}

@@ -1,0 +1,439 @@
+//! Traffic: clients, their resolvers, DNS round robin, load balancers and backends.
+//!
+//! A request looks a name up, connects to one address after the other, is carried to a backend and
+//! comes back. Each part is a state machine in virtual time; the surroundings (network, machines,
+//! the service itself) come through [`Ground`]. Knows nothing of clouds, etcd or Kubernetes.
+//!
+//! ```text
+//! clients ── resolver ── name servers        checks: name servers ── load balancer ── backend
+//!    └────── load balancer ── backend
+//! ```
+
+pub mod balancer;
+mod checks;
+pub mod clients;
+pub mod connect;
+pub mod dns;
+pub mod ground;
+mod journey;
+pub mod resolver;
+pub mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use balancer::ForwardSettings;
+pub use clients::{Arrivals, PopulationSettings, Target};
+pub use connect::{HappyEyeballs, Os};
+pub use dns::{DnsProbe, RecordSettings};
+pub use ground::{
+    AddressRef, BackendRef, End, Ground, Health, Path, Probe, Request, RequestId, RequestKind,
+    Served, Service, TrafficEvent, TrafficNote,
+};
+pub use resolver::ResolverSettings;
+pub use stats::{Cause, Failed, Outage, Second, Stats};
+
+use balancer::Balancers;
+use clients::Population;
+use dns::Dns;
+use journey::{Journey, Outcome, Step};
+use quorate_engine::random::Seed;
+use quorate_engine::time::Span;
+use resolver::Resolvers;
+use stats::Fortune;
+
+/// What stands between clients and backends.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    dns: Dns,
+    resolvers: Resolvers,
+    balancers: Balancers,
+    /// The world may change without telling.
+    watchful: bool,
+    /// Grows with each change that the world has told of.
+    version: u32,
+}
+
+/// All traffic of a run.
+#[derive(Debug)]
+pub struct Traffic {
+    seed: Seed,
+    entry: Entry,
+    populations: Vec<Population>,
+    journeys: Vec<Journey>,
+    free: Vec<u32>,
+}
+
+impl Traffic {
+    /// No traffic yet. It is watchful: see [`Self::set_watchful`].
+    #[must_use]
+    pub fn new(seed: Seed) -> Self {
+        Self {
+            seed,
+            entry: Entry {
+                dns: Dns::default(),
+                resolvers: Resolvers::default(),
+                balancers: Balancers::default(),
+                watchful: true,
+                version: 0,
+            },
+            populations: Vec::new(),
+            journeys: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// Adds a group of resolvers with cold caches; returns its number, from 0.
+    pub fn add_resolvers(&mut self, settings: ResolverSettings) -> u16 {
+        self.entry.resolvers.add(self.seed, settings)
+    }
+
+    /// Adds a record set that answers at once; returns its number, from 0.
+    pub fn add_record(
+        &mut self,
+        ground: &mut impl Ground,
+        settings: RecordSettings,
+        hosts: &[u16],
+    ) -> u16 {
+        self.entry.dns.add(ground, settings, hosts)
+    }
+
+    /// Gives a record set these load balancers as addresses, after its publish delay and while its
+    /// provider's control plane is up. New addresses count as healthy.
+    pub fn set_record(&mut self, ground: &mut impl Ground, record: u16, hosts: &[u16]) {
+        self.entry.dns.set(ground, record, hosts);
+    }
+
+    /// The addresses that name servers give out now.
+    #[must_use]
+    pub fn published(&self, record: u16) -> Vec<u16> {
+        self.entry.dns.published(record).0.hosts().to_vec()
+    }
+
+    /// The planes of a DNS provider: `control` changes records, `data` answers queries.
+    pub fn set_dns_planes(
+        &mut self,
+        ground: &mut impl Ground,
+        provider: u16,
+        control: bool,
+        data: bool,
+    ) {
+        self.entry.dns.set_planes(ground, provider, control, data);
+    }
+
+    /// A load balancer forwards a role, or forwards it differently from now on.
+    pub fn set_forward(&mut self, balancer: u16, role: u16, settings: ForwardSettings) {
+        self.entry.balancers.set_forward(balancer, role, settings);
+    }
+
+    /// Makes these the backends of a role. Those that leave get nothing new and keep what they
+    /// have; new ones get connections at once, and their first check within an interval.
+    ///
+    /// # Panics
+    /// If the role is not forwarded there.
+    pub fn set_backends(
+        &mut self,
+        ground: &mut impl Ground,
+        balancer: u16,
+        role: u16,
+        hosts: &[u16],
+    ) {
+        let balancers = &mut self.entry.balancers;
+        let new = balancers.set_backends(balancer, role, hosts);
+        for at in new {
+            let key = [at.balancer, at.role, at.slot, at.serial];
+            let key = key.iter().fold(0, |key, part| key << 16 | u64::from(*part));
+            let mut stream = self.seed.stream_of(key, "traffic-check-phase");
+            let forward = balancers.forward(balancer, role);
+            let interval = forward.map_or(Span::ZERO, |forward| forward.settings.interval);
+            let phase = Span(stream.below(interval.0));
+            ground.after(phase, TrafficEvent::Check(at));
+        }
+    }
+
+    /// Whether a load balancer has a backend of a role that it holds for up.
+    #[must_use]
+    pub fn has_live_backend(&self, balancer: u16, role: u16) -> bool {
+        self.entry.balancers.has_live(balancer, role)
+    }
+
+    /// Takes a load balancer's configuration away. Its process is the world's to stop.
+    pub fn remove_balancer(&mut self, balancer: u16) {
+        self.entry.balancers.remove(balancer);
+    }
+
+    /// Adds clients, at rest; returns their number, from 0.
+    pub fn add_population(&mut self, settings: PopulationSettings) -> u16 {
+        let number = self.populations.len() as u16;
+        self.populations
+            .push(Population::new(self.seed, number, settings));
+        number
+    }
+
+    /// Clients begin to send requests. Without effect while they do.
+    pub fn start(&mut self, ground: &mut impl Ground, population: u16) {
+        let clients = &mut self.populations[usize::from(population)];
+        if !clients.is_running() {
+            clients.start = clients.start.wrapping_add(1);
+            let start = clients.start;
+            ground.after(
+                clients.next_gap(),
+                TrafficEvent::Arrival { population, start },
+            );
+        }
+    }
+
+    /// Clients begin no more requests; those under way go on.
+    pub fn stop(&mut self, population: u16) {
+        let clients = &mut self.populations[usize::from(population)];
+        if clients.is_running() {
+            clients.start = clients.start.wrapping_add(1);
+        }
+    }
+
+    /// What a population's requests came to.
+    #[must_use]
+    pub fn stats(&self, population: u16) -> &Stats {
+        &self.populations[usize::from(population)].stats
+    }
+
+    /// Asks all populations to remember when service is there again, seen from now:
+    /// [`Stats::first_success_after`].
+    pub fn mark(&mut self, ground: &impl Ground) {
+        for clients in &mut self.populations {
+            clients.stats.mark(ground.now());
+        }
+    }
+
+    /// How many requests are under way.
+    #[must_use]
+    pub fn open_requests(&self) -> usize {
+        self.journeys.len() - self.free.len()
+    }
+
+    /// Whether the world may change without telling. With `false` the world promises to call
+    /// [`Self::changed`] at each change of a path, a process or a health; checks that could only
+    /// confirm then rest, and an answer's way back is not looked at again.
+    pub fn set_watchful(&mut self, ground: &mut impl Ground, watchful: bool) {
+        self.entry.watchful = watchful;
+        self.changed(ground);
+    }
+
+    /// A path, a process or a health has changed.
+    pub fn changed(&mut self, ground: &mut impl Ground) {
+        self.entry.version = self.entry.version.wrapping_add(1);
+        self.entry.balancers.wake_checks(ground);
+    }
+
+    /// A machine has lost its state (power, reboot, deletion): connections through it meet silence,
+    /// and a reset once it is back. Tells of a change, too.
+    pub fn host_lost(&mut self, ground: &mut impl Ground, host: u16) {
+        for journey in self.journeys.iter_mut().filter(|journey| journey.is_open) {
+            journey.host_lost(host);
+        }
+        for clients in &mut self.populations {
+            for line in clients.lines.iter_mut().flatten() {
+                line.doomed |= line.balancer == host || line.backend == host;
+            }
+        }
+        self.changed(ground);
+    }
+
+    /// The answer to a request that [`Ground::serve`] wanted to answer later. False if its client
+    /// has gone: the answer reaches nobody.
+    pub fn served(&mut self, ground: &mut impl Ground, request: RequestId, ok: bool) -> bool {
+        let journey = &mut self.journeys[request.slot as usize];
+        if !journey.is_open || journey.id != request {
+            return false;
+        }
+        let Some(after) = journey.served(ok) else {
+            return false;
+        };
+        if ground.now() + after < journey.deadline {
+            ground.after(after, TrafficEvent::Wake { request });
+        }
+        true
+    }
+
+    /// A timer is due.
+    pub fn handle<G: Ground>(&mut self, ground: &mut G, event: TrafficEvent) {
+        match event {
+            TrafficEvent::Arrival { population, start } => self.arrive(ground, population, start),
+            TrafficEvent::Deadline { population } => self.expire(ground, population),
+            TrafficEvent::Wake { request } => {
+                let journey = &self.journeys[request.slot as usize];
+                if journey.is_open && journey.id == request {
+                    self.advance(ground, request.slot);
+                }
+            }
+            TrafficEvent::Check(at) => {
+                let restful = !self.entry.watchful;
+                let fell = self.entry.balancers.check(ground, at, restful);
+                self.after_fall(ground, at, fell);
+            }
+            TrafficEvent::Checked { backend, silent } => {
+                let fell = self.entry.balancers.checked(ground, backend, silent);
+                self.after_fall(ground, backend, fell);
+            }
+            TrafficEvent::DnsCheck(at) => {
+                let Entry { dns, balancers, .. } = &mut self.entry;
+                dns.check(ground, balancers, at);
+            }
+            TrafficEvent::DnsChecked { address, ok } => self.entry.dns.checked(ground, address, ok),
+            TrafficEvent::DnsPublish { record } => self.entry.dns.publish(ground, record),
+        }
+    }
+
+    fn arrive<G: Ground>(&mut self, ground: &mut G, population: u16, start: u16) {
+        let clients = &mut self.populations[usize::from(population)];
+        if clients.start != start {
+            return;
+        }
+        ground.after(
+            clients.next_gap(),
+            TrafficEvent::Arrival { population, start },
+        );
+        let resolvers = match clients.settings.target {
+            Target::Name(_) => self.entry.resolvers.size(clients.settings.resolvers),
+            Target::Balancer(_) => 1,
+        };
+        let lot = clients.next_lot(resolvers);
+        let now = ground.now();
+        let deadline = now + clients.settings.request_timeout;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => self.journeys.len() as u32,
+        };
+        let generation = match self.journeys.get(slot as usize) {
+            Some(before) => before.id.generation.wrapping_add(1),
+            None => 0,
+        };
+        let id = RequestId { slot, generation };
+        let line = lot.line.and_then(|line| clients.lines[usize::from(line)]);
+        let journey = Journey::new(id, population, &lot, (now, deadline), line);
+        clients.stats.begun += 1;
+        clients.pending.push_back(id);
+        if !clients.deadline_armed {
+            clients.deadline_armed = true;
+            let patience = clients.settings.request_timeout;
+            ground.after(patience, TrafficEvent::Deadline { population });
+        }
+        if slot as usize == self.journeys.len() {
+            self.journeys.push(journey);
+        } else {
+            self.journeys[slot as usize] = journey;
+        }
+        self.advance(ground, slot);
+    }
+
+    /// Takes a journey as far as it gets without a timer.
+    fn advance<G: Ground>(&mut self, ground: &mut G, slot: u32) {
+        let journey = &mut self.journeys[slot as usize];
+        let settings = &self.populations[usize::from(journey.population)].settings;
+        let mut ahead = Span::ZERO;
+        let wait = loop {
+            match journey.step(settings, &mut self.entry, ground, ahead) {
+                Step::On(takes) => ahead += takes,
+                Step::Wait(takes) => break ahead + takes,
+                Step::Park => return,
+                Step::Done(outcome) if ahead == Span::ZERO => {
+                    return self.finish(ground, slot, outcome);
+                }
+                Step::Done(outcome) => {
+                    journey.end_later(outcome);
+                    break ahead;
+                }
+            }
+        };
+        // Beyond its deadline nobody waits for it: it rests until that has come.
+        if ground.now() + wait < journey.deadline {
+            let request = journey.id;
+            ground.after(wait, TrafficEvent::Wake { request });
+        }
+    }
+
+    /// Ends the requests of a population whose time is up.
+    fn expire<G: Ground>(&mut self, ground: &mut G, population: u16) {
+        let now = ground.now();
+        loop {
+            let clients = &mut self.populations[usize::from(population)];
+            let Some(&id) = clients.pending.front() else {
+                clients.deadline_armed = false;
+                return;
+            };
+            let journey = &self.journeys[id.slot as usize];
+            let is_open = journey.is_open && journey.id == id;
+            if is_open && journey.deadline > now {
+                let wait = journey.deadline.since(now);
+                ground.after(wait, TrafficEvent::Deadline { population });
+                return;
+            }
+            clients.pending.pop_front();
+            if is_open {
+                self.finish(ground, id.slot, Err(Cause::Timeout));
+            }
+        }
+    }
+
+    fn finish<G: Ground>(&mut self, ground: &mut G, slot: u32, outcome: Outcome) {
+        let journey = &mut self.journeys[slot as usize];
+        assert!(journey.is_open, "a request ended twice");
+        journey.is_open = false;
+        self.free.push(slot);
+        let population = journey.population;
+        let clients = &mut self.populations[usize::from(population)];
+        if let Some(line) = journey.line {
+            clients.lines[usize::from(line)] = outcome.is_ok().then(|| journey.established());
+        }
+        let (start, end) = (journey.started, ground.now());
+        let fortune = match outcome {
+            Ok(()) => clients.stats.succeed(start, end),
+            Err(cause) => clients.stats.fail(Failed {
+                start,
+                end,
+                os: journey.os,
+                cause,
+            }),
+        };
+        match (fortune, outcome) {
+            (Fortune::Same, _) | (Fortune::Fails, Ok(())) => {}
+            (Fortune::Fails, Err(cause)) => {
+                ground.note(TrafficNote::PopulationFails { population, cause });
+            }
+            (Fortune::Recovers { since }, _) => {
+                ground.note(TrafficNote::PopulationRecovers { population, since });
+            }
+        }
+    }
+
+    /// `on-marked-down shutdown-sessions`: established connections to the fallen backend close.
+    fn after_fall<G: Ground>(&mut self, ground: &mut G, at: BackendRef, fell: Option<u16>) {
+        let Some(host) = fell else {
+            return;
+        };
+        let forward = self.entry.balancers.forward(at.balancer, at.role);
+        if !forward.is_some_and(|forward| forward.settings.shutdown_sessions) {
+            return;
+        }
+        for clients in &mut self.populations {
+            if clients.settings.role != at.role {
+                continue;
+            }
+            for line in &mut clients.lines {
+                if line.is_some_and(|line| line.balancer == at.balancer && line.backend == host) {
+                    *line = None;
+                }
+            }
+        }
+        for slot in 0..self.journeys.len() {
+            let journey = &self.journeys[slot];
+            let settings = &self.populations[usize::from(journey.population)].settings;
+            let concerned = journey.is_open
+                && settings.role == at.role
+                && journey.goes_through(at.balancer, host);
+            let ends = (End::Host(at.balancer), End::Client(settings.site));
+            if concerned && matches!(ground.path(ends.0, ends.1), Path::Open { .. }) {
+                self.finish(ground, slot as u32, Err(Cause::Reset));
+            }
+        }
+    }
+}
