@@ -70,8 +70,8 @@ pub(super) fn figure(run: &Run, id: &str) -> Markup {
             }
             figcaption {
                 "Time as minutes:seconds since the start. Leader: striped while there is none. "
-                "Voters: healthy ones as area, all dotted, what a quorum needs dashed. Clients: share of requests that succeeded, "
-                "failures hanging from the top."
+                "Voters: healthy ones as area, all dotted, what a quorum needs dashed. Clients: "
+                "share of requests that succeeded, failures hanging from the top."
             }
         }
     }
