@@ -10,11 +10,12 @@ use crate::exit::Exit;
 use crate::input::{self, Checked};
 use crate::terminal;
 use quorate_engine::check::check;
+use quorate_engine::engine::etcd_version;
 use quorate_engine::graph::Desired;
 use quorate_engine::manifest::{Manifest, Role};
 use quorate_engine::observed::Observed;
 use quorate_engine::plan::{Plan, critical_path, plan};
-use quorate_engine::quorum::{EtcdVersion, Policy};
+use quorate_engine::quorum::Policy;
 use quorate_engine::seam::Verb;
 use quorate_engine::time::Span;
 use quorate_engine::topology::{Roster, Topology};
@@ -92,11 +93,15 @@ fn planned(args: &Args) -> Result<Planned, String> {
     let seen = seen.transpose()?.unwrap_or_default();
     let manifest = Arc::new(input.manifest);
     let failed = |text: String| format!("error: {}\n", plain(&text));
-    let version = etcd_version(&manifest).map_err(failed)?;
     let topology = resolved(&manifest, &seen).map_err(failed)?;
     let desired = Desired::of(Arc::new(topology));
     let plan = plan(&desired, &seen);
-    let problems = check(&plan, &seen, version, &policy(&desired, &seen));
+    let problems = check(
+        &plan,
+        &seen,
+        etcd_version(&manifest),
+        &policy(&desired, &seen),
+    );
     if !problems.is_empty() {
         let list: Vec<String> = problems.iter().map(|one| format!("  {one}\n")).collect();
         return Err(format!(
@@ -143,16 +148,6 @@ fn policy(desired: &Desired, seen: &Observed) -> Policy {
         scale_down: declared < voters,
         force: false,
     }
-}
-
-/// Given, or what kubeadm brings with this version of Kubernetes.
-fn etcd_version(manifest: &Manifest) -> Result<EtcdVersion, String> {
-    let kubernetes = &manifest.spec.kubernetes;
-    let version = match &kubernetes.etcd.version {
-        Some(given) => given.parse(),
-        None => EtcdVersion::for_kubernetes(&kubernetes.version),
-    };
-    version.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use quorate_engine::time::Time;
 
 const WIDTH: f64 = 1_040.0;
 /// Names of rows stand left of this.
-const LEFT: f64 = 190.0;
-const RIGHT: f64 = 16.0;
+const LEFT: f64 = 236.0;
+const RIGHT: f64 = 24.0;
 /// Height of a row of bars, and the space after each row.
 const BAR: f64 = 20.0;
 const GAP: f64 = 12.0;
@@ -24,7 +24,7 @@ const COLUMNS: usize = 420;
 /// Width of a letter, at most, in pixels: to leave out labels that do not fit.
 const LETTER: f64 = 6.6;
 /// Letters of a row's name.
-const NAME: usize = 27;
+const NAME: usize = 29;
 /// Colours for leaders; a leader beyond them shares one.
 const LEADERS: usize = 5;
 
@@ -148,15 +148,25 @@ fn rows_of(bars: &[Bar]) -> Vec<(String, Vec<&Bar>)> {
     rows
 }
 
+/// A name in at most [`NAME`] letters: its ends tell it from others, so the middle goes.
+fn shortened(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= NAME {
+        return name.to_owned();
+    }
+    let (head, tail) = (NAME / 2, NAME - NAME / 2 - 1);
+    let ends = letters[..head]
+        .iter()
+        .chain(&['…'])
+        .chain(&letters[letters.len() - tail..]);
+    ends.collect()
+}
+
 impl Sheet {
     /// A row's name, left of it; `aside` below it.
     fn name(&mut self, name: &str, aside: &str, height: f64) {
         let shown = plain(name);
-        let cut: String = if shown.chars().count() > NAME {
-            shown.chars().take(NAME - 1).chain(['…']).collect()
-        } else {
-            shown.clone()
-        };
+        let cut = shortened(&shown);
         let x = px(LEFT - 14.0);
         let middle = self.y + height / 2.0 + if aside.is_empty() { 4.0 } else { -3.0 };
         self.rows.push(html! {
@@ -179,14 +189,16 @@ impl Sheet {
         (left, width)
     }
 
-    /// A label inside a bar, if it fits.
-    fn inside(&mut self, class: &str, label: &str, (left, width): (f64, f64)) {
+    /// A label inside a bar. False where it does not fit.
+    fn inside(&mut self, class: &str, label: &str, (left, width): (f64, f64)) -> bool {
         let label = plain(label);
-        if label.chars().count() as f64 * LETTER + 10.0 <= width {
+        let fits = label.chars().count() as f64 * LETTER + 10.0 <= width;
+        if fits {
             let (x, y) = (px(left + 6.0), px(self.y + BAR / 2.0 + 4.0));
             self.rows
                 .push(html! { text class=(class) x=(x) y=(y) { (label) } });
         }
+        fits
     }
 
     fn phases(&mut self, phases: &[Bar]) {
@@ -232,7 +244,8 @@ impl Sheet {
             return;
         }
         self.name("etcd leader", "", BAR);
-        let mut known: Vec<&str> = Vec::new();
+        // In order of appearance, and whether the name stands in one of its bars.
+        let mut known: Vec<(&str, bool)> = Vec::new();
         for (index, (from, who)) in leader.iter().enumerate() {
             let to = leader.get(index + 1).map_or(self.scale.to(), |next| next.0);
             let Some(who) = who else {
@@ -241,9 +254,9 @@ impl Sheet {
             };
             let place = known
                 .iter()
-                .position(|name| name == who)
+                .position(|(name, _)| name == who)
                 .unwrap_or_else(|| {
-                    known.push(who);
+                    known.push((who, false));
                     known.len() - 1
                 });
             let colour = place % LEADERS;
@@ -253,9 +266,31 @@ impl Sheet {
             } else {
                 "dark"
             };
-            self.inside(on, who, bar);
+            known[place].1 |= self.inside(on, who, bar);
         }
         self.y += BAR + GAP;
+        if known.iter().any(|(_, named)| !named) {
+            self.leaders(&known);
+        }
+    }
+
+    /// Which colour is whose, where the bars are too short to say so.
+    fn leaders(&mut self, known: &[(&str, bool)]) {
+        let (mut x, y) = (LEFT, self.y + 2.0);
+        for (place, (name, _)) in known.iter().enumerate() {
+            let name = shortened(&plain(name));
+            let width = name.chars().count() as f64 * LETTER + 34.0;
+            if x + width > WIDTH {
+                break;
+            }
+            let class = format!("leader{}", place % LEADERS);
+            self.rows.push(html! {
+                rect class=(class) x=(px(x)) y=(px(y - 9.0)) width="10" height="10" rx="2" {}
+                text.aside x=(px(x + 15.0)) y=(px(y)) { (name) }
+            });
+            x += width;
+        }
+        self.y += BAR + 2.0;
     }
 
     fn quorum(&mut self, quorum: &[(Time, u32, u32)]) {
@@ -393,6 +428,38 @@ mod tests {
         let rows = rows_of(&bars);
         assert_eq!(rows.len(), FAULT_ROWS + 1);
         assert_eq!((rows[0].1.len(), rows[FAULT_ROWS].1.len()), (2, 40));
+    }
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        let name = "network.partition between provider one and provider two";
+        let short = shortened(name);
+        assert_eq!(short.chars().count(), NAME);
+        assert!(
+            short.starts_with("network.") && short.ends_with("provider two"),
+            "{short}"
+        );
+        assert_eq!(shortened("short"), "short");
+    }
+
+    #[test]
+    fn every_leader_is_named_however_short_it_led() {
+        let mut run = sample::bare(1, Verdict::Pass);
+        run.series.span = (Time::ZERO, Time(1_000_000_000_000));
+        let led = |at: u64, who: &str| (Time(at * 1_000_000_000), Some(who.to_owned()));
+        run.series.leader = vec![
+            led(0, "long-reign"),
+            led(998, "brief-one"),
+            led(999, "long-reign"),
+        ];
+        let svg = figure(&run, "s0r0").into_string();
+        assert!(
+            svg.contains(">brief-one</text>") && svg.contains(">long-reign</text>"),
+            "{svg}"
+        );
+        run.series.leader.truncate(1);
+        let svg = figure(&run, "s0r0").into_string();
+        assert_eq!(svg.matches(">long-reign</text>").count(), 1, "{svg}");
     }
 
     #[test]
