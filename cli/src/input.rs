@@ -5,7 +5,7 @@
 
 use quorate_engine::diagnostic::{Diagnostic, Finding, Path as Place, Severity, Span};
 use quorate_engine::document::{self, Document};
-use quorate_engine::manifest::{Manifest, judge, load};
+use quorate_engine::manifest::{Manifest, Resilience, judge, load};
 use quorate_engine::observed::Observed;
 use quorate_engine::yaml;
 use quorate_sim::scenario::Scenario;
@@ -53,6 +53,15 @@ impl Checked {
             .iter()
             .any(|one| one.finding.severity == Severity::Error)
     }
+}
+
+/// What a manifest is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be built: it must meet its own objectives.
+    Build,
+    /// To be tried in a scenario, which may show just how it misses them.
+    Try,
 }
 
 /// A manifest that can be used, and what is to be said about it nevertheless.
@@ -105,7 +114,7 @@ pub(crate) fn check(file: &Path, cluster: Option<&str>) -> Vec<Checked> {
             Err(checked) => checked,
         };
     }
-    vec![match manifest_of(name, bytes, cluster) {
+    vec![match manifest_of(name, bytes, cluster, Purpose::Build) {
         Ok(input) => input.checked,
         Err(checked) => checked,
     }]
@@ -114,7 +123,7 @@ pub(crate) fn check(file: &Path, cluster: Option<&str>) -> Vec<Checked> {
 /// Reads a manifest.
 pub(crate) fn manifest(file: &Path, cluster: Option<&str>) -> Result<ManifestInput, Checked> {
     let (name, bytes) = read(file)?;
-    manifest_of(name, bytes, cluster)
+    manifest_of(name, bytes, cluster, Purpose::Build)
 }
 
 /// Reads a scenario and the manifests it refers to.
@@ -149,10 +158,14 @@ fn manifest_of(
     name: String,
     bytes: Vec<u8>,
     cluster: Option<&str>,
+    purpose: Purpose,
 ) -> Result<ManifestInput, Checked> {
     let mut loaded = load(&bytes, cluster);
     if let Some(manifest) = &loaded.manifest {
-        let findings = judge(manifest);
+        let findings = match purpose {
+            Purpose::Build => judge(manifest),
+            Purpose::Try => judge(&without_objectives(manifest)),
+        };
         loaded = loaded.with(findings);
     }
     let checked = Checked {
@@ -164,6 +177,13 @@ fn manifest_of(
         Some(manifest) if !checked.has_errors() => Ok(ManifestInput { manifest, checked }),
         _ => Err(checked),
     }
+}
+
+/// Judged without objectives, what cannot survive a loss is a warning, not an error.
+fn without_objectives(manifest: &Manifest) -> Manifest {
+    let mut tried = manifest.clone();
+    tried.spec.resilience = Resilience::default();
+    tried
 }
 
 fn is_scenario(bytes: &[u8]) -> bool {
@@ -194,7 +214,9 @@ fn scenario_of(
         if manifests.contains_key(&path) {
             continue;
         }
-        match manifest(&directory.join(&path), None) {
+        let tried = read(&directory.join(&path))
+            .and_then(|(name, bytes)| manifest_of(name, bytes, None, Purpose::Try));
+        match tried {
             Ok(input) => {
                 manifests.insert(path, input.manifest);
                 checked.push(input.checked);

@@ -263,6 +263,29 @@ fn a_scenario_without_its_manifest_says_where() {
 }
 
 #[test]
+fn a_scenario_may_try_a_cluster_that_misses_its_objectives() {
+    let trap = "scenarios/manifests/two-providers.yaml";
+    let own = quorate(&["check", trap]);
+    assert_eq!(code(&own), 1);
+    assert!(
+        out(&own).contains("error[two-providers-give-one]"),
+        "{}",
+        out(&own)
+    );
+    let scenario = format!(
+        "apiVersion: quorate.dev/v1\nkind: Scenario\nname: trap\nmanifest: {trap}\n\
+         phases:\n- name: p\n  for: 1m\nexpect:\n- measure: elections\n  atMost: 1\n"
+    );
+    let tried = with_input(&["check", "-"], scenario.as_bytes());
+    assert_eq!(code(&tried), 0, "{}", out(&tried));
+    assert!(
+        out(&tried).contains("warning[two-providers-give-one]"),
+        "{}",
+        out(&tried)
+    );
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let mut command = command(&["plan", GOOD, "--json"]);
     let mut child = command
