@@ -1,2 +1,59 @@
-//! The `quorate` binary.
-fn main() {}
+//! The `quorate` binary: parses, wires, prints, and says by its exit code how it went.
+//!
+//! Reading order: `args` (what can be asked), `exit` (how it ends), then one file per command.
+//! `input` and `world` are the only ones that know how manifests and scenarios become values.
+
+mod args;
+mod campaign;
+mod chaos;
+mod check;
+mod diagnostics;
+mod exit;
+mod input;
+mod plan;
+mod replay;
+mod schema;
+mod terminal;
+mod world;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(refusal) => refused(&refusal),
+    };
+    exit.into()
+}
+
+fn run(command: Command) -> Exit {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
+        Command::Replay(args) => replay::run(&args),
+    }
+}
+
+/// Help and version are refusals too, for clap; they go to the standard output and are fine.
+fn refused(refusal: &clap::Error) -> Exit {
+    let text = refusal.render();
+    let coloured = |yes: bool| {
+        if yes {
+            text.ansi().to_string()
+        } else {
+            text.to_string()
+        }
+    };
+    if refusal.use_stderr() {
+        terminal::eprint(&coloured(terminal::stderr_coloured()));
+        Exit::Usage
+    } else {
+        terminal::print(&coloured(terminal::stdout_coloured()));
+        Exit::Fine
+    }
+}

@@ -6,6 +6,7 @@ pub mod kernel;
 pub mod kube;
 pub mod net;
 pub mod outcome;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod traffic;

@@ -1,0 +1,134 @@
+//! The command line: words and their meaning, nothing done yet.
+
+use crate::exit::TABLE;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// One Kubernetes cluster across several clouds, and proof that it stays quorate.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, after_help = TABLE, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look for mistakes in manifests and scenarios: all of them at once.
+    #[command(after_help = TABLE)]
+    Check(Check),
+    /// Print the JSON Schema of a document, for editors.
+    #[command(after_help = TABLE)]
+    Schema(Schema),
+    /// Show the steps that lead from what exists to what the manifest wants.
+    #[command(after_help = TABLE)]
+    Plan(Plan),
+    /// Run scenarios with many seeds in the simulated world, and say what held.
+    #[command(after_help = TABLE)]
+    Chaos(Chaos),
+    /// Run one seed of a scenario and tell what happened, line by line.
+    #[command(after_help = TABLE)]
+    Replay(Replay),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Manifests, scenarios or Claudie InputManifests; `-` is the standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Which cluster, where a file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Print the diagnostics as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Of which document
+    #[arg(value_enum)]
+    pub(crate) of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// A cluster's manifest
+    Manifest,
+    /// A chaos scenario
+    Scenario,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The manifest; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Plan from this saved observation; without it, from a world where nothing exists
+    #[arg(long, value_name = "FILE")]
+    pub(crate) observed: Option<PathBuf>,
+    /// Which cluster, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Print the plan as JSON
+    #[arg(long, conflicts_with = "dot")]
+    pub(crate) json: bool,
+    /// Print the plan as a graph for Graphviz
+    #[arg(long)]
+    pub(crate) dot: bool,
+    /// Show every step and every dependency, however many there are
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Chaos {
+    /// Scenarios; `-` is the standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Run seeds 1 to N; by default as many as the scenario says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) seeds: Option<u64>,
+    /// Run this seed only
+    #[arg(long, value_name = "S", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Runs at the same time; by default one for each processor
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Write a report of every run as JSON; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a JUnit report; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write a page with timelines of the worst and of a good run; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Do not show how far the runs are
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The scenario; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The seed
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: u64,
+    /// Fold notes that are alike until at most N lines remain
+    #[arg(long, value_name = "N")]
+    pub(crate) lines: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,247 @@
+//! `quorate plan`: the steps from what exists to what is wanted, in order, with their reasons.
+
+mod dot;
+mod json;
+mod table;
+
+use crate::args::Plan as Args;
+use crate::diagnostics;
+use crate::exit::Exit;
+use crate::input::{self, Checked};
+use crate::terminal;
+use quorate_engine::check::check;
+use quorate_engine::engine::etcd_version;
+use quorate_engine::graph::Desired;
+use quorate_engine::manifest::{Manifest, Role};
+use quorate_engine::observed::Observed;
+use quorate_engine::plan::{Plan, critical_path, plan};
+use quorate_engine::quorum::Policy;
+use quorate_engine::seam::Verb;
+use quorate_engine::time::Span;
+use quorate_engine::topology::{Roster, Topology};
+use quorate_sim::report::plain;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A plan with what is said about it beside its steps.
+struct Planned {
+    cluster: String,
+    /// Whether an observation was given; else nothing exists.
+    observed: bool,
+    plan: Plan,
+}
+
+/// Figures over all steps.
+struct Totals {
+    /// In the order of [`Verb`].
+    by_verb: BTreeMap<Verb, usize>,
+    /// The longest chain of steps that wait for each other.
+    critical_path: Span,
+    /// All steps, one after the other.
+    sum: Span,
+}
+
+impl Totals {
+    fn of(plan: &Plan) -> Self {
+        let mut by_verb = BTreeMap::new();
+        for step in &plan.steps {
+            *by_verb.entry(step.verb).or_insert(0) += 1;
+        }
+        Self {
+            by_verb,
+            critical_path: critical_path(&plan.steps),
+            sum: plan
+                .steps
+                .iter()
+                .fold(Span::ZERO, |sum, step| sum + step.expected),
+        }
+    }
+}
+
+/// Plans, and prints the plan.
+pub(crate) fn run(args: &Args) -> Exit {
+    let planned = match planned(args) {
+        Ok(planned) => planned,
+        Err(text) => {
+            terminal::eprint(&text);
+            return Exit::Failed;
+        }
+    };
+    terminal::print(&match (args.json, args.dot) {
+        (true, _) => json::json(&planned),
+        (false, true) => dot::dot(&planned),
+        (false, false) => table::table(&planned, args.full),
+    });
+    if planned.plan.is_empty() {
+        Exit::Fine
+    } else {
+        Exit::Changes
+    }
+}
+
+/// The plan, or why there is none, as text.
+fn planned(args: &Args) -> Result<Planned, String> {
+    let coloured = terminal::stderr_coloured();
+    let failed = |checked: Checked| diagnostics::rendered(&[checked], coloured);
+    let input = input::manifest(&args.file, args.cluster.as_deref()).map_err(failed)?;
+    terminal::eprint(&diagnostics::rendered(&[input.checked], coloured));
+    let seen = args
+        .observed
+        .as_ref()
+        .map(|file| input::observed(file).map_err(failed));
+    let observed = seen.is_some();
+    let seen = seen.transpose()?.unwrap_or_default();
+    let manifest = Arc::new(input.manifest);
+    let failed = |text: String| format!("error: {}\n", plain(&text));
+    let topology = resolved(&manifest, &seen).map_err(failed)?;
+    let desired = Desired::of(Arc::new(topology));
+    let plan = plan(&desired, &seen);
+    let problems = check(
+        &plan,
+        &seen,
+        etcd_version(&manifest),
+        &policy(&desired, &seen),
+    );
+    if !problems.is_empty() {
+        let list: Vec<String> = problems.iter().map(|one| format!("  {one}\n")).collect();
+        return Err(format!(
+            "error: the plan does not stand its check:\n{}",
+            list.concat()
+        ));
+    }
+    Ok(Planned {
+        cluster: manifest.metadata.name.clone(),
+        observed,
+        plan,
+    })
+}
+
+/// The nodes that are to be: machines that exist and fit keep their numbers.
+fn resolved(manifest: &Arc<Manifest>, seen: &Observed) -> Result<Topology, String> {
+    let resolve =
+        |roster: &Roster| Topology::resolve(manifest, roster).map_err(|full| full.to_string());
+    let mut roster = Roster {
+        existing: seen.history.prepared.clone(),
+        ..Roster::default()
+    };
+    roster
+        .existing
+        .extend(seen.usable_machines().map(|machine| machine.id.clone()));
+    let tentative = Desired::of(Arc::new(resolve(&roster)?));
+    for machine in seen.usable_machines() {
+        let wanted = tentative
+            .get(&machine.id)
+            .map(|resource| resource.spec.fingerprint());
+        if wanted.is_some_and(|wanted| wanted != machine.fingerprint) {
+            roster.retired.insert(machine.id.clone());
+        }
+    }
+    resolve(&roster)
+}
+
+fn policy(desired: &Desired, seen: &Observed) -> Policy {
+    let declared = desired.topology.with(Role::ControlPlane).count() as u32;
+    let members = seen.cluster().map_or(&[][..], |cluster| &cluster.members);
+    let voters = members.iter().filter(|member| !member.learner).count() as u32;
+    Policy {
+        declared,
+        scale_down: declared < voters,
+        force: false,
+    }
+}
+
+#[cfg(test)]
+mod sample {
+    //! A small plan for the tests of its views.
+
+    use super::{Plan, Planned, Verb};
+    use quorate_engine::plan::{Held, MemberChange, Reversibility, Slack, Step};
+    use quorate_engine::resource::{Kind, ResourceId};
+    use quorate_engine::seam::Lane;
+
+    pub(super) fn step(verb: Verb, id: &str, kind: Kind, after: &[u32], settled: &[u32]) -> Step {
+        Step {
+            resource: ResourceId::new(id),
+            kind,
+            verb,
+            lane: Lane::Cluster,
+            desired: None,
+            reason: "absent".to_owned(),
+            after: after.to_vec(),
+            settled: settled.to_vec(),
+            reversible: quorate_engine::plan::reversibility(verb, kind),
+            expected: quorate_engine::plan::expected(verb, kind),
+            deadline: quorate_engine::plan::deadline(verb, kind),
+            change: None,
+            slack: None,
+            until: None,
+        }
+    }
+
+    pub(super) fn planned() -> Planned {
+        let member = "shop/htz-cp/2/etcd";
+        let mut steps = vec![
+            step(Verb::Create, "shop/htz-cp/2", Kind::Machine, &[], &[]),
+            step(Verb::Create, "shop/htz-cp/2/host", Kind::Host, &[0], &[]),
+            step(Verb::AddLearner, member, Kind::EtcdMember, &[1], &[]),
+            step(Verb::Promote, member, Kind::EtcdMember, &[2], &[]),
+            step(
+                Verb::RemoveMember,
+                "shop/htz-cp/1/etcd",
+                Kind::EtcdMember,
+                &[3],
+                &[2],
+            ),
+        ];
+        steps[3].change = Some(MemberChange::Promote(ResourceId::new("shop/htz-cp/2")));
+        steps[3].slack = Some(Slack {
+            voters: 4,
+            healthy: 4,
+        });
+        steps[4].slack = Some(Slack {
+            voters: 3,
+            healthy: 3,
+        });
+        steps[4].reason = "not in the \"manifest\" \\ any more".to_owned();
+        assert_eq!(steps[4].reversible, Reversibility::Costly);
+        let held = vec![Held {
+            resource: ResourceId::new("shop/aws-w/1"),
+            reason: "the API of aws does not answer".to_owned(),
+        }];
+        let plan = Plan {
+            steps,
+            held,
+            slack: Some(Slack {
+                voters: 3,
+                healthy: 3,
+            }),
+        };
+        Planned {
+            cluster: "shop".to_owned(),
+            observed: true,
+            plan,
+        }
+    }
+
+    pub(super) fn long(steps: u32) -> Planned {
+        let step = |n: u32| {
+            let before: Vec<u32> = (0..n.min(9)).collect();
+            step(
+                Verb::Create,
+                &format!("shop/w/{n}"),
+                Kind::Machine,
+                &before,
+                &[],
+            )
+        };
+        let plan = Plan {
+            steps: (0..steps).map(step).collect(),
+            ..Plan::default()
+        };
+        Planned {
+            cluster: "shop".to_owned(),
+            observed: false,
+            plan,
+        }
+    }
+}

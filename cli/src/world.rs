@@ -1,0 +1,59 @@
+//! The bridge to the simulated world: the only file that knows how a scenario is run.
+
+use crate::input::ScenarioInput;
+use quorate_engine::diagnostic::{Finding, Severity};
+use quorate_engine::manifest::Manifest;
+use quorate_engine::random::hash_name;
+use quorate_sim::outcome::Run;
+use quorate_sim::run::judge;
+
+/// One run of a seed.
+pub(crate) type Runner = Box<dyn Fn(u64) -> Run + Send + Sync>;
+
+/// A scenario that can be run.
+pub(crate) struct Prepared {
+    /// The scenario's file, as it was given.
+    pub(crate) file: String,
+    pub(crate) scenario: String,
+    pub(crate) title: String,
+    /// Seeds 1 to this are run by default.
+    pub(crate) seeds: u64,
+    /// Fingerprint of the cluster's manifest.
+    pub(crate) manifest: u64,
+    pub(crate) run: Runner,
+}
+
+/// Makes a scenario ready to run.
+///
+/// # Errors
+/// Mistakes of the scenario that only show beside its manifests.
+pub(crate) fn prepare(input: &ScenarioInput) -> Result<Prepared, Vec<Finding>> {
+    let run = runner(input)?;
+    let scenario = &input.document.value;
+    Ok(Prepared {
+        file: input.file.clone(),
+        scenario: scenario.name.clone(),
+        title: scenario.title.clone(),
+        seeds: u64::from(scenario.seeds),
+        manifest: fingerprint(&input.manifests[&scenario.manifest]),
+        run,
+    })
+}
+
+fn fingerprint(manifest: &Manifest) -> u64 {
+    hash_name(&serde_json::to_string(manifest).expect("a manifest is plain data"))
+}
+
+/// How a seed of this scenario is run.
+fn runner(input: &ScenarioInput) -> Result<Runner, Vec<Finding>> {
+    let scenario = &input.document.value;
+    let findings = judge(scenario, &input.manifests[&scenario.manifest]);
+    if findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
+        return Err(findings);
+    }
+    let prepared = quorate_sim::run::Prepared::new(scenario.clone(), &input.manifests);
+    Ok(Box::new(move |seed| prepared.run(seed)))
+}

@@ -1,0 +1,303 @@
+//! The program as a whole: what it prints, and how it exits.
+
+use quorate_engine::observed::Observed;
+use quorate_engine::seam::{Fault, FaultClass};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const GOOD: &str = "scenarios/manifests/three-clouds.yaml";
+
+/// Runs the program at the root of the workspace, without a terminal.
+fn quorate(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+fn command(args: &[&str]) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(args).current_dir(root).stdin(Stdio::null());
+    command
+}
+
+fn with_input(args: &[&str], input: &[u8]) -> Output {
+    let mut command = command(args);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that has seen enough closes its end: that is no failure of the test.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn help_says_what_can_be_asked_and_how_it_exits() {
+    let help = quorate(&["--help"]);
+    assert_eq!(code(&help), 0);
+    insta::assert_snapshot!("help", out(&help));
+    for command in ["check", "schema", "plan", "chaos", "replay"] {
+        let help = quorate(&[command, "--help"]);
+        assert_eq!(code(&help), 0);
+        insta::assert_snapshot!(format!("help_{command}"), out(&help));
+    }
+}
+
+#[test]
+fn a_command_line_that_cannot_be_understood_has_its_own_code() {
+    let lines: [&[&str]; 7] = [
+        &[],
+        &["paint"],
+        &["check"],
+        &["chaos", "a.yaml", "--seed", "1", "--seeds", "2"],
+        &["chaos", "a.yaml", "--seeds", "0"],
+        &["chaos", "a.yaml", "--jobs", "0"],
+        &["plan", "a.yaml", "--json", "--dot"],
+    ];
+    for line in lines {
+        let output = quorate(line);
+        assert_eq!(code(&output), 64, "{line:?}");
+        assert!(
+            out(&output).is_empty() && err(&output).contains("--help"),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn a_good_manifest_is_fine() {
+    let output = quorate(&["check", GOOD]);
+    assert_eq!(code(&output), 0, "{}", out(&output));
+    assert!(
+        out(&output).contains("1 file checked: no errors"),
+        "{}",
+        out(&output)
+    );
+}
+
+const BROKEN: &str = "\
+apiVersion: quorate.dev/v1
+kind: Cluster
+metadata:
+  name: shop
+spec:
+  kubernetes: { version: 1.35.2 }
+  providers:
+    - name: htz
+      type: hetzner
+      credentials: { env: HCLOUD_TOKEN }
+  nodePools:
+    - name: control
+      provider: hzt
+      region: fsn1
+      machineType: cx33
+      image: ubuntu-24.04
+      count: three
+      roles: [control-plane]
+";
+
+#[test]
+fn every_mistake_has_a_place_and_a_fix() {
+    let output = with_input(&["check", "-"], BROKEN.as_bytes());
+    assert_eq!(code(&output), 1);
+    insta::assert_snapshot!("broken", out(&output));
+    assert!(
+        !out(&output).contains('\x1b'),
+        "no colour without a terminal"
+    );
+}
+
+#[test]
+fn diagnostics_are_there_for_programs_too() {
+    let output = with_input(&["check", "--json", "-"], BROKEN.as_bytes());
+    assert_eq!(code(&output), 1);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["errors"].as_u64().unwrap() >= 1);
+    let first = &report["files"][0]["diagnostics"][0];
+    assert_eq!(first["severity"], "error");
+    assert_eq!(first["span"]["line"], 17);
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_apart() {
+    let missing = quorate(&["check", "no/such/file.yaml"]);
+    assert_eq!(code(&missing), 1);
+    assert!(
+        out(&missing).contains("error[file-unreadable]"),
+        "{}",
+        out(&missing)
+    );
+    let huge = with_input(&["check", "-"], &vec![b'#'; (4 << 20) + 1]);
+    assert_eq!(code(&huge), 1);
+    assert!(
+        out(&huge).contains("error[file-too-large]"),
+        "{}",
+        out(&huge)
+    );
+    let binary = with_input(&["check", "-"], &[0xff, 0xfe, 0x00, 0x80]);
+    assert_eq!(code(&binary), 1);
+    assert!(
+        out(&binary).contains("(standard input):1:1"),
+        "{}",
+        out(&binary)
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_endless_file_is_not_read_whole() {
+    let output = quorate(&["check", "/dev/zero"]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        out(&output).contains("error[file-too-large]"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn schemas_are_json_schemas() {
+    for (of, id) in [("manifest", "cluster.json"), ("scenario", "scenario.json")] {
+        let output = quorate(&["schema", of]);
+        assert_eq!(code(&output), 0);
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(schema["$id"].as_str().unwrap().ends_with(id));
+        assert!(schema["properties"]["kind"].is_object());
+    }
+}
+
+#[test]
+fn a_plan_from_nothing_has_changes() {
+    let output = quorate(&["plan", GOOD]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    insta::assert_snapshot!("plan", out(&output));
+    let json = quorate(&["plan", GOOD, "--json"]);
+    assert_eq!(code(&json), 2);
+    let plan: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    for (index, step) in plan["steps"].as_array().unwrap().iter().enumerate() {
+        let before = step["after"].as_array().unwrap();
+        assert!(
+            before.iter().all(|b| b.as_u64().unwrap() < index as u64),
+            "{step}"
+        );
+    }
+    let dot = quorate(&["plan", GOOD, "--dot"]);
+    assert_eq!(code(&dot), 2);
+    assert!(out(&dot).starts_with("digraph plan {"));
+}
+
+#[test]
+fn a_manifest_with_errors_has_no_plan() {
+    let output = with_input(&["plan", "-"], BROKEN.as_bytes());
+    assert_eq!(code(&output), 1);
+    assert!(out(&output).is_empty() && err(&output).contains("(standard input):17:"));
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_left_alone() {
+    let fault = Fault::new(FaultClass::Retryable, "503");
+    let mut seen = Observed::default();
+    seen.providers.insert("aws".to_owned(), Err(fault));
+    let saved = serde_json::to_vec(&seen).unwrap();
+    let output = with_input(&["plan", GOOD, "--observed", "-"], &saved);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    let (steps, held) = out(&output).split_once("Left alone on purpose:\n").unwrap();
+    assert!(steps.contains("from the saved observation"), "{steps}");
+    assert!(
+        !steps.contains("create       shop/workers-aws/1 "),
+        "{steps}"
+    );
+    assert!(
+        held.contains("shop/network.aws/eu-central-1: the API of aws"),
+        "{held}"
+    );
+}
+
+#[test]
+fn an_observation_that_is_none_is_refused() {
+    let output = with_input(&["plan", GOOD, "--observed", "-"], b"{\"providers\": 7}");
+    assert_eq!(code(&output), 1);
+    assert!(
+        err(&output).contains("error[not-an-observation]"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
+fn a_scenario_that_cannot_be_run_is_invalid() {
+    for args in [&["chaos", "-"][..], &["replay", "-", "--seed", "1"]] {
+        let output = with_input(args, b"kind: Scenario\n");
+        assert_eq!(code(&output), 3, "{args:?}");
+        assert!(err(&output).contains("nothing was run"), "{}", err(&output));
+    }
+    let missing = quorate(&["chaos", "no/such/scenario.yaml"]);
+    assert_eq!(code(&missing), 3);
+}
+
+#[test]
+fn a_scenario_without_its_manifest_says_where() {
+    let scenario = "apiVersion: quorate.dev/v1\nkind: Scenario\nname: lost\n\
+        manifest: no/such/manifest.yaml\nphases:\n- name: p\n  for: 1m\n\
+        expect:\n- measure: elections\n  atMost: 1\n";
+    let output = with_input(&["check", "-"], scenario.as_bytes());
+    assert_eq!(code(&output), 1);
+    assert!(
+        out(&output).contains("4 | manifest: no/such/manifest.yaml"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn a_scenario_may_try_a_cluster_that_misses_its_objectives() {
+    let trap = "scenarios/manifests/two-providers.yaml";
+    let own = quorate(&["check", trap]);
+    assert_eq!(code(&own), 1);
+    assert!(
+        out(&own).contains("error[two-providers-give-one]"),
+        "{}",
+        out(&own)
+    );
+    let scenario = format!(
+        "apiVersion: quorate.dev/v1\nkind: Scenario\nname: trap\nmanifest: {trap}\n\
+         phases:\n- name: p\n  for: 1m\nexpect:\n- measure: elections\n  atMost: 1\n"
+    );
+    let tried = with_input(&["check", "-"], scenario.as_bytes());
+    assert_eq!(code(&tried), 0, "{}", out(&tried));
+    assert!(
+        out(&tried).contains("warning[two-providers-give-one]"),
+        "{}",
+        out(&tried)
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let mut command = command(&["plan", GOOD, "--json"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut start = [0; 8];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut start).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert!(!err(&output).contains("panicked"), "{}", err(&output));
+    assert!([2, 141].contains(&code(&output)), "{}", code(&output));
+}
