@@ -106,6 +106,9 @@ pub struct Ledger {
     pub founder: Option<ResourceId>,
     /// The founding surely succeeded.
     pub founded: bool,
+    /// What was surely made and not removed by us since. A view of the world that does not show it
+    /// may merely be late.
+    pub made: BTreeSet<ResourceId>,
 }
 
 impl Ledger {
@@ -231,6 +234,11 @@ impl Ledger {
     }
 
     fn succeed(&mut self, resource: &ResourceId, verb: Verb) {
+        if verb == Verb::Create {
+            self.made.insert(resource.clone());
+        } else if verb == Verb::Delete {
+            self.made.remove(resource);
+        }
         self.in_flight.remove(resource);
         let machine = resource.machine();
         match verb {

@@ -4,6 +4,8 @@ pub mod catalog;
 pub mod check;
 pub mod diagnostic;
 pub mod document;
+pub mod engine;
+pub mod exec;
 pub mod graph;
 pub mod journal;
 pub mod manifest;

@@ -3,9 +3,11 @@
 //! Knows nothing of files: bytes come in, a [`Manifest`] and diagnostics go out.
 
 mod claudie;
+mod judge;
 mod load;
 mod types;
 
+pub use judge::{CODES, judge};
 pub use load::{Loaded, Source, load};
 pub use types::*;
 

@@ -379,6 +379,13 @@ pub enum Notice {
         /// When.
         after: Span,
     },
+    /// A change of membership goes against our policy, because force was asked for.
+    Forced {
+        /// Its title.
+        step: String,
+        /// What the quorum guard had to say.
+        refusal: String,
+    },
     /// A step failed for good.
     Failed {
         /// Its title.

@@ -188,9 +188,6 @@ impl Kube {
         let full = |state: ZoneState| state == ZoneState::Full;
         let all_full = !lived.is_empty() && lived.iter().all(|at| full(new[*at]));
         let were_full = !lived.is_empty() && lived.iter().all(|at| full(self.zones[*at].state));
-        if all_full && were_full {
-            return;
-        }
         if all_full {
             // Nothing is ready: more likely the API's fault than the nodes'. Evict nobody.
             for host in self.hosts() {
@@ -204,11 +201,8 @@ impl Kube {
             }
             return;
         }
-        if were_full {
-            for host in self.hosts() {
-                self.node_mut(host).expect("listed").probe = now;
-            }
-        }
+        // Kubernetes gives every node a new grace period when it leaves this mode. Whoever is Ready
+        // then was heard a moment ago, so that changes nothing here.
         for at in lived {
             if were_full || self.zones[at].state != new[at] {
                 let interval = self.interval(new[at], tally[at].0 + tally[at].1);

@@ -60,7 +60,7 @@ fn a_dead_node_is_noticed_after_the_grace_period_and_its_pods_go_300_s_later() {
         }
         let noticed = mean(runs.iter().map(|r| r.since_lease));
         within(noticed, grace + 1, grace + 4);
-        // Kubernetes folklore: 345 to 360 s with a grace of 40 s, image and boot included.
+        // The usual estimate with a grace of 40 s: 345 to 360 s, image and boot included.
         let served = mean(runs.iter().map(|r| r.served));
         within(served, grace + 300, grace + 320);
         for run in &runs {
@@ -187,6 +187,30 @@ fn nobody_is_evicted_while_no_kubelet_is_heard_and_afterwards_everything_is_as_b
     }
     bed.run(secs(600));
     assert!(bed.evictions().is_empty());
+    assert_eq!(bed.kube.counts(web).ready, 6);
+}
+
+#[test]
+fn when_one_zone_is_heard_again_the_others_are_evicted_after_all() {
+    let mut bed = bed(3, &[("a", 3), ("b", 3)]);
+    let web = bed.deploy(spec("web", 6));
+    bed.run(secs(30));
+    // The control plane's own kubelets are silent too: their machines live, and so does the API.
+    for host in 0..9 {
+        let node = bed.kube.node_mut(host).unwrap();
+        node.epoch += 1;
+        node.renewed = bed.ground.now();
+    }
+    bed.run(secs(600));
+    assert_eq!(bed.taints(), []);
+    for host in 6..9 {
+        let epoch = bed.kube.node(host).unwrap().epoch;
+        bed.kube
+            .handle(&mut bed.ground, KubeEvent::Lease { host, epoch });
+    }
+    bed.run(secs(400));
+    assert_eq!(bed.taints().len(), 6);
+    assert_eq!(bed.evictions().len(), 3);
     assert_eq!(bed.kube.counts(web).ready, 6);
 }
 

@@ -139,3 +139,21 @@ fn a_dead_node_is_drained_when_its_pods_are_evicted_and_a_missing_one_at_once() 
     bed.run(secs(30));
     assert_eq!(bed.serving(web), 4);
 }
+
+#[test]
+fn scaling_down_takes_what_is_not_ready_then_what_is_crowded_then_what_is_young() {
+    let mut bed = bed(1, &[("a", 3)]);
+    let web = bed.deploy(spec("web", 3));
+    bed.kube.scale(&mut bed.ground, web, 5);
+    bed.run(secs(60));
+    assert_eq!(spread(&bed, web), BTreeMap::from([(3, 2), (4, 2), (5, 1)]));
+    let oldest: Vec<PodId> = bed.kube.pods.keys().copied().take(3).collect();
+    bed.kube.scale(&mut bed.ground, web, 3);
+    bed.run(secs(10));
+    assert!(bed.kube.pods.keys().eq(&oldest));
+    bed.kill(3);
+    bed.until(|bed| !bed.ready(3));
+    bed.kube.scale(&mut bed.ground, web, 2);
+    bed.run(secs(10));
+    assert_eq!(spread(&bed, web), BTreeMap::from([(4, 1), (5, 1)]));
+}

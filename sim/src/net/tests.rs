@@ -1,0 +1,112 @@
+//! Delays, faults and handshakes.
+
+use super::*;
+
+fn at(secs: u64) -> Time {
+    Time::ZERO + Span::from_secs(secs)
+}
+
+fn node(name: &str, provider: &str, region: &str, kind: ProviderKind) -> Endpoint {
+    let place = Place {
+        provider: provider.to_owned(),
+        kind,
+        region: region.to_owned(),
+        zone: region.to_owned(),
+    };
+    Endpoint {
+        name: name.to_owned(),
+        place: Some(place),
+        distance: Span::ZERO,
+        meshed: true,
+        behind_nat: false,
+    }
+}
+
+fn net() -> Net {
+    let mut net = Net::new(Seed(1));
+    net.add(node("a", "htz", "fsn1", ProviderKind::Hetzner));
+    net.add(node("b", "aws", "eu-central-1", ProviderKind::Aws));
+    net.add(node("c", "aws", "us-east-1", ProviderKind::Aws));
+    net
+}
+
+#[test]
+fn distance_is_delay() {
+    let mut net = net();
+    let near = net.carry(at(0), 0, 1).unwrap();
+    let far = net.carry(at(0), 1, 2).unwrap();
+    assert!(
+        (Span::from_ms(1)..Span::from_ms(15)).contains(&near),
+        "{near}"
+    );
+    assert!(
+        (Span::from_ms(35)..Span::from_ms(60)).contains(&far),
+        "{far}"
+    );
+}
+
+#[test]
+fn a_cut_in_one_direction_leaves_the_other() {
+    let mut net = net();
+    let (id, hit) = net.inject(at(0), Effect::Cut, |from, to| {
+        from.name == "a" && to.name == "b"
+    });
+    assert_eq!(hit, 1);
+    assert_eq!(net.carry(at(1), 0, 1), None);
+    assert!(net.carry(at(1), 1, 0).is_some());
+    net.lift(at(2), id);
+    assert!(
+        net.carry(at(2), 0, 1).is_some(),
+        "the session is young: no handshake"
+    );
+}
+
+#[test]
+fn a_long_cut_costs_a_handshake() {
+    let mut net = net();
+    let (id, _) = net.inject(at(0), Effect::Cut, |_, _| true);
+    let usable = net.lift(at(200), id);
+    assert!(usable > at(200) && usable < at(206), "{usable}");
+    assert_eq!(net.carry(at(200), 0, 1), None);
+    assert!(net.carry(usable, 0, 1).is_some() && net.carry(usable, 1, 0).is_some());
+}
+
+#[test]
+fn faults_add_up_and_end_one_by_one() {
+    let mut net = net();
+    let before = net.base_rtt(0, 1);
+    let add = Span::from_ms(40);
+    let slow = Effect::Delay {
+        add,
+        jitter: Span::ZERO,
+    };
+    let (first, _) = net.inject(at(0), slow, |_, _| true);
+    let (second, _) = net.inject(at(0), slow, |from, _| from.name == "a");
+    assert_eq!(net.base_rtt(0, 1), before + add.times(3));
+    net.lift(at(1), first);
+    assert_eq!(net.base_rtt(0, 1), before + add);
+    net.lift(at(1), second);
+    assert_eq!(net.base_rtt(0, 1), before);
+}
+
+#[test]
+fn loss_is_delay_for_a_connection() {
+    let mut net = net();
+    net.inject(at(0), Effect::Loss { permille: 500 }, |_, _| true);
+    let slow = (0..1_000)
+        .filter_map(|_| net.carry(at(0), 0, 1))
+        .filter(|d| *d > RTO_MIN)
+        .count();
+    assert!(
+        (400..600).contains(&slow),
+        "{slow} of 1000 packets were sent again"
+    );
+}
+
+#[test]
+fn a_new_endpoint_leaves_the_luck_of_others_alone() {
+    let (mut small, mut large) = (net(), net());
+    large.add(node("d", "gcp", "europe-west3", ProviderKind::Gcp));
+    let draws = |net: &mut Net| (0..50).map(|_| net.carry(at(0), 0, 1)).collect::<Vec<_>>();
+    assert_eq!(draws(&mut small), draws(&mut large));
+}
