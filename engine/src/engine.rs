@@ -155,8 +155,16 @@ impl Engine {
             self.record(Entry::Founded { uid: self.task.uid }, out);
         }
         // What a call before a crash made may not be listed yet.
-        let in_doubt = self.ledger.in_flight.values().any(|verb| *verb == Verb::Create);
-        let settle = if in_doubt { self.task.limits.provider.settle } else { Span::ZERO };
+        let in_doubt = self
+            .ledger
+            .in_flight
+            .values()
+            .any(|verb| *verb == Verb::Create);
+        let settle = if in_doubt {
+            self.task.limits.provider.settle
+        } else {
+            Span::ZERO
+        };
         self.rest(now + settle, out);
         self.input(now, Input::Wake, out);
     }
@@ -227,8 +235,11 @@ impl Engine {
         };
         let plan = plan(&desired, seen);
         let guard = self.guard(&desired, seen);
-        let held: Vec<String> =
-            plan.held.iter().map(|held| format!("{}: {}", held.resource, held.reason)).collect();
+        let held: Vec<String> = plan
+            .held
+            .iter()
+            .map(|held| format!("{}: {}", held.resource, held.reason))
+            .collect();
         let steps = plan.steps.len() as u32;
         out.push(Effect::Say(Notice::Planned { steps, held }));
         if plan.is_empty() {
@@ -246,8 +257,14 @@ impl Engine {
 
     /// A founding in doubt turned out to be done.
     fn adopt_founding(&mut self, out: &mut Vec<Effect>) {
-        let in_doubt = self.ledger.in_flight.iter().find(|(_, verb)| **verb == Verb::Init);
-        let Some((resource, verb)) = in_doubt.map(|(id, verb)| (id.clone(), *verb)) else { return };
+        let in_doubt = self
+            .ledger
+            .in_flight
+            .iter()
+            .find(|(_, verb)| **verb == Verb::Init);
+        let Some((resource, verb)) = in_doubt.map(|(id, verb)| (id.clone(), *verb)) else {
+            return;
+        };
         self.record(Entry::Adopted { resource, verb }, out);
     }
 
@@ -263,7 +280,9 @@ impl Engine {
             self.record(Entry::Allocated { machine, address }, out);
         }
         let desired = Desired::of(Arc::new(topology));
-        let ours = desired.resources().filter(|resource| resource.spec.kind().at_provider());
+        let ours = desired
+            .resources()
+            .filter(|resource| resource.spec.kind().at_provider());
         self.expected = ours.map(|resource| resource.id.clone()).collect();
         Ok(desired)
     }
@@ -276,11 +295,17 @@ impl Engine {
             retired: self.scaling.retired(),
             existing: self.ledger.prepared.clone(),
         };
-        roster.existing.extend(seen.usable_machines().map(|machine| machine.id.clone()));
-        let Ok(tentative) = Topology::resolve(&self.task.manifest, &roster) else { return roster };
+        roster
+            .existing
+            .extend(seen.usable_machines().map(|machine| machine.id.clone()));
+        let Ok(tentative) = Topology::resolve(&self.task.manifest, &roster) else {
+            return roster;
+        };
         let desired = Desired::of(Arc::new(tentative));
         for machine in seen.usable_machines() {
-            let wanted = desired.get(&machine.id).map(|resource| resource.spec.fingerprint());
+            let wanted = desired
+                .get(&machine.id)
+                .map(|resource| resource.spec.fingerprint());
             if wanted.is_some_and(|wanted| wanted != machine.fingerprint) {
                 roster.retired.insert(machine.id.clone());
             }
@@ -293,8 +318,15 @@ impl Engine {
         let members = seen.cluster().map_or(&[][..], |cluster| &cluster.members);
         let voters = members.iter().filter(|member| !member.learner).count() as u32;
         let force = self.task.limits.guard.policy.force;
-        let policy = Policy { declared, scale_down: declared < voters, force };
-        Guard { version: etcd_version(&self.task.manifest), policy }
+        let policy = Policy {
+            declared,
+            scale_down: declared < voters,
+            force,
+        };
+        Guard {
+            version: etcd_version(&self.task.manifest),
+            policy,
+        }
     }
 
     fn carry_out(
@@ -305,7 +337,10 @@ impl Engine {
         guard: Guard,
         out: &mut Vec<Effect>,
     ) {
-        let limits = Limits { guard, ..self.task.limits.clone() };
+        let limits = Limits {
+            guard,
+            ..self.task.limits.clone()
+        };
         let executor = Executor::new(Setup {
             plan: Arc::new(plan),
             limits,
@@ -320,7 +355,9 @@ impl Engine {
 
     /// A plan was carried out as far as it could be.
     fn changed(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let Phase::Changing(executor) = &self.phase else { panic!("a plan was under way") };
+        let Phase::Changing(executor) = &self.phase else {
+            panic!("a plan was under way")
+        };
         self.next_call = executor.next_call();
         let summary = executor.finished().expect("it has ended");
         let (complete, cancelled) = (summary.complete(), summary.cancelled);
@@ -339,7 +376,12 @@ impl Engine {
         self.undone = plan
             .held
             .iter()
-            .map(|held| (held.resource.to_string(), Fault::new(FaultClass::Busy, &*held.reason)))
+            .map(|held| {
+                (
+                    held.resource.to_string(),
+                    Fault::new(FaultClass::Busy, &*held.reason),
+                )
+            })
             .collect();
         if !self.undone.is_empty() {
             return self.again(now, out);
@@ -380,7 +422,13 @@ fn exists(seen: &Observed, id: &ResourceId) -> bool {
 #[must_use]
 pub fn etcd_version(manifest: &Manifest) -> EtcdVersion {
     let kubernetes = &manifest.spec.kubernetes;
-    let given = kubernetes.etcd.version.as_ref().and_then(|version| version.parse().ok());
+    let given = kubernetes
+        .etcd
+        .version
+        .as_ref()
+        .and_then(|version| version.parse().ok());
     let brought = || EtcdVersion::for_kubernetes(&kubernetes.version).ok();
-    given.or_else(brought).expect("the checked manifest names a Kubernetes version")
+    given
+        .or_else(brought)
+        .expect("the checked manifest names a Kubernetes version")
 }

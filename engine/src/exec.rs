@@ -157,7 +157,11 @@ impl Executor {
                 );
                 let before = &mut steps[*before as usize];
                 let hard = nth < step.after.len();
-                let list = if hard { &mut before.dependants } else { &mut before.followers };
+                let list = if hard {
+                    &mut before.dependants
+                } else {
+                    &mut before.followers
+                };
                 list.push(index as u32);
             }
         }

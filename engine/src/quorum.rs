@@ -80,10 +80,7 @@ pub fn slack(view: &[MemberView]) -> Slack {
 #[must_use]
 pub fn slack_after(change: &MemberChange, view: &[MemberView]) -> Slack {
     let now = slack(view);
-    let Some(member) = view
-        .iter()
-        .find(|member| member.machine == *machine(change))
-    else {
+    let Some(member) = find(change, view) else {
         return now;
     };
     let healthy = u32::from(member.healthy);
@@ -107,9 +104,7 @@ pub fn slack_after(change: &MemberChange, view: &[MemberView]) -> Slack {
 /// started is not.
 #[must_use]
 pub fn already(change: &MemberChange, view: &[MemberView]) -> bool {
-    let member = view
-        .iter()
-        .find(|member| member.machine == *machine(change));
+    let member = find(change, view);
     match change {
         MemberChange::AddLearner(_) => member.is_some_and(|m| m.started),
         MemberChange::Promote(_) => member.is_some_and(|m| !m.learner),
@@ -129,6 +124,11 @@ pub fn machine(change: &MemberChange) -> &ResourceId {
     }
 }
 
+fn find<'a>(change: &MemberChange, view: &'a [MemberView]) -> Option<&'a MemberView> {
+    view.iter()
+        .find(|member| member.machine == *machine(change))
+}
+
 /// Our policy, for a change that etcd itself would accept.
 fn policy_allows(
     change: &MemberChange,
@@ -136,25 +136,11 @@ fn policy_allows(
     version: EtcdVersion,
     policy: &Policy,
 ) -> Result<(), Refusal> {
-    let now = slack(view);
     let after = slack_after(change, view);
-    let Some(member) = view
-        .iter()
-        .find(|member| member.machine == *machine(change))
-    else {
-        // A joiner is a voter to be, and away until it has caught up: keep a quorum without it.
-        // A single voter has no other way to grow.
-        let needed = quorum(now.voters + 1);
-        let joins = matches!(change, MemberChange::AddLearner(_));
-        return if joins && now.voters > 1 && now.healthy < needed {
-            Err(Refusal::JoinerUncovered {
-                voters_after: now.voters + 1,
-                needed,
-                healthy: now.healthy,
-            })
-        } else {
-            Ok(())
-        };
+    // Both of etcd's rules for adding keep a quorum with the joiner counted as away, from two
+    // voters on; a single voter has no other way to grow. There is nothing to add to them.
+    let Some(member) = find(change, view) else {
+        return Ok(());
     };
     match change {
         MemberChange::AddLearner(_) | MemberChange::MoveLeader(_) => Ok(()),

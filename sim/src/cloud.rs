@@ -2,10 +2,11 @@
 //!
 //! A state machine like the engine: calls and events come in, answers and changes go out through
 //! [`Ground`]. Every request travels, is carried out at one instant, and its answer travels back;
-//! each of the three can fail. Knows nothing of etcd, Kubernetes or packets: the world is told which
-//! machines are up and what is installed on them, and does the rest.
+//! each of the three can fail. Knows nothing of etcd, Kubernetes or packets: the world is told
+//! which machines are up and what is installed on them, and does the rest.
 //!
-//! Deadlines are the driver's: an answer that would come at or after its call's deadline is not given.
+//! Deadlines are the driver's: an answer that would come at or after its call's deadline is not
+//! given.
 
 mod api;
 mod creation;
@@ -49,8 +50,8 @@ pub trait Ground {
     fn answer(&mut self, call: CallId, outcome: Outcome);
     /// One-way delay from the orchestrator to the machine, now; none where packets do not arrive.
     fn reachable(&mut self, machine: &ResourceId) -> Option<Span>;
-    /// Whether a resource can be put on its machine, as far as the cluster has a say: a worker joins
-    /// only where an API server answers. Asked when the work would end.
+    /// Whether a resource can be put on its machine, as far as the cluster has a say: a worker
+    /// joins only where an API server answers. Asked when the work would end.
     fn admits(&mut self, machine: &ResourceId, resource: &Resource) -> Result<(), Fault> {
         let _ = (machine, resource);
         Ok(())
@@ -233,6 +234,8 @@ struct Open {
     account: Account,
     profile: &'static Profile,
     buckets: Vec<Bucket>,
+    /// The bucket of a limit that a trouble imposes; it goes with the trouble.
+    squeezed: Option<Bucket>,
     /// Refused until then, for having exceeded a limit.
     shut_until: Time,
     /// Machines that exist, whatever their state: what a quota counts.
@@ -286,6 +289,7 @@ impl Cloud {
                 account,
                 profile,
                 buckets: profile.limits.iter().copied().map(Bucket::new).collect(),
+                squeezed: None,
                 shut_until: Time::ZERO,
                 machines: 0,
             }

@@ -1,6 +1,7 @@
 //! The simulated world: virtual time, models, scenarios and what they came to.
 
 pub mod cloud;
+pub mod etcd;
 pub mod kernel;
 pub mod kube;
 pub mod net;
@@ -8,3 +9,4 @@ pub mod outcome;
 pub mod report;
 pub mod scenario;
 pub mod traffic;
+pub mod world;

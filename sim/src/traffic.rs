@@ -9,11 +9,13 @@
 //!    └────── load balancer ── backend
 //! ```
 
+mod backend;
 pub mod balancer;
 mod checks;
 pub mod clients;
 pub mod connect;
 pub mod dns;
+mod flow;
 pub mod ground;
 mod journey;
 pub mod resolver;
@@ -35,11 +37,10 @@ pub use stats::{Cause, Failed, Outage, Second, Stats};
 use balancer::Balancers;
 use clients::Population;
 use dns::Dns;
-use journey::{Journey, Outcome, Step};
+use journey::Journey;
 use quorate_engine::random::Seed;
 use quorate_engine::time::Span;
 use resolver::Resolvers;
-use stats::Fortune;
 
 /// What stands between clients and backends.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Traffic {
         Self {
             seed,
             entry: Entry {
-                dns: Dns::default(),
+                dns: Dns::new(seed),
                 resolvers: Resolvers::default(),
                 balancers: Balancers::default(),
                 watchful: true,
@@ -88,6 +89,9 @@ impl Traffic {
     }
 
     /// Adds a record set that answers at once; returns its number, from 0.
+    ///
+    /// # Panics
+    /// If there are more than [`dns::MAX_ADDRESSES`] addresses.
     pub fn add_record(
         &mut self,
         ground: &mut impl Ground,
@@ -99,6 +103,9 @@ impl Traffic {
 
     /// Gives a record set these load balancers as addresses, after its publish delay and while its
     /// provider's control plane is up. New addresses count as healthy.
+    ///
+    /// # Panics
+    /// If there are more than [`dns::MAX_ADDRESSES`] addresses.
     pub fn set_record(&mut self, ground: &mut impl Ground, record: u16, hosts: &[u16]) {
         self.entry.dns.set(ground, record, hosts);
     }
@@ -162,6 +169,9 @@ impl Traffic {
     }
 
     /// Adds clients, at rest; returns their number, from 0.
+    ///
+    /// # Panics
+    /// If the interval is zero or no system has a weight.
     pub fn add_population(&mut self, settings: PopulationSettings) -> u16 {
         let number = self.populations.len() as u16;
         self.populations
@@ -188,6 +198,12 @@ impl Traffic {
         if clients.is_running() {
             clients.start = clients.start.wrapping_add(1);
         }
+    }
+
+    /// What a population was added with.
+    #[must_use]
+    pub fn population(&self, population: u16) -> &PopulationSettings {
+        &self.populations[usize::from(population)].settings
     }
 
     /// What a population's requests came to.
@@ -280,160 +296,6 @@ impl Traffic {
             }
             TrafficEvent::DnsChecked { address, ok } => self.entry.dns.checked(ground, address, ok),
             TrafficEvent::DnsPublish { record } => self.entry.dns.publish(ground, record),
-        }
-    }
-
-    fn arrive<G: Ground>(&mut self, ground: &mut G, population: u16, start: u16) {
-        let clients = &mut self.populations[usize::from(population)];
-        if clients.start != start {
-            return;
-        }
-        ground.after(
-            clients.next_gap(),
-            TrafficEvent::Arrival { population, start },
-        );
-        let resolvers = match clients.settings.target {
-            Target::Name(_) => self.entry.resolvers.size(clients.settings.resolvers),
-            Target::Balancer(_) => 1,
-        };
-        let lot = clients.next_lot(resolvers);
-        let now = ground.now();
-        let deadline = now + clients.settings.request_timeout;
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => self.journeys.len() as u32,
-        };
-        let generation = match self.journeys.get(slot as usize) {
-            Some(before) => before.id.generation.wrapping_add(1),
-            None => 0,
-        };
-        let id = RequestId { slot, generation };
-        let line = lot.line.and_then(|line| clients.lines[usize::from(line)]);
-        let journey = Journey::new(id, population, &lot, (now, deadline), line);
-        clients.stats.begun += 1;
-        clients.pending.push_back(id);
-        if !clients.deadline_armed {
-            clients.deadline_armed = true;
-            let patience = clients.settings.request_timeout;
-            ground.after(patience, TrafficEvent::Deadline { population });
-        }
-        if slot as usize == self.journeys.len() {
-            self.journeys.push(journey);
-        } else {
-            self.journeys[slot as usize] = journey;
-        }
-        self.advance(ground, slot);
-    }
-
-    /// Takes a journey as far as it gets without a timer.
-    fn advance<G: Ground>(&mut self, ground: &mut G, slot: u32) {
-        let journey = &mut self.journeys[slot as usize];
-        let settings = &self.populations[usize::from(journey.population)].settings;
-        let mut ahead = Span::ZERO;
-        let wait = loop {
-            match journey.step(settings, &mut self.entry, ground, ahead) {
-                Step::On(takes) => ahead += takes,
-                Step::Wait(takes) => break ahead + takes,
-                Step::Park => return,
-                Step::Done(outcome) if ahead == Span::ZERO => {
-                    return self.finish(ground, slot, outcome);
-                }
-                Step::Done(outcome) => {
-                    journey.end_later(outcome);
-                    break ahead;
-                }
-            }
-        };
-        // Beyond its deadline nobody waits for it: it rests until that has come.
-        if ground.now() + wait < journey.deadline {
-            let request = journey.id;
-            ground.after(wait, TrafficEvent::Wake { request });
-        }
-    }
-
-    /// Ends the requests of a population whose time is up.
-    fn expire<G: Ground>(&mut self, ground: &mut G, population: u16) {
-        let now = ground.now();
-        loop {
-            let clients = &mut self.populations[usize::from(population)];
-            let Some(&id) = clients.pending.front() else {
-                clients.deadline_armed = false;
-                return;
-            };
-            let journey = &self.journeys[id.slot as usize];
-            let is_open = journey.is_open && journey.id == id;
-            if is_open && journey.deadline > now {
-                let wait = journey.deadline.since(now);
-                ground.after(wait, TrafficEvent::Deadline { population });
-                return;
-            }
-            clients.pending.pop_front();
-            if is_open {
-                self.finish(ground, id.slot, Err(Cause::Timeout));
-            }
-        }
-    }
-
-    fn finish<G: Ground>(&mut self, ground: &mut G, slot: u32, outcome: Outcome) {
-        let journey = &mut self.journeys[slot as usize];
-        assert!(journey.is_open, "a request ended twice");
-        journey.is_open = false;
-        self.free.push(slot);
-        let population = journey.population;
-        let clients = &mut self.populations[usize::from(population)];
-        if let Some(line) = journey.line {
-            clients.lines[usize::from(line)] = outcome.is_ok().then(|| journey.established());
-        }
-        let (start, end) = (journey.started, ground.now());
-        let fortune = match outcome {
-            Ok(()) => clients.stats.succeed(start, end),
-            Err(cause) => clients.stats.fail(Failed {
-                start,
-                end,
-                os: journey.os,
-                cause,
-            }),
-        };
-        match (fortune, outcome) {
-            (Fortune::Same, _) | (Fortune::Fails, Ok(())) => {}
-            (Fortune::Fails, Err(cause)) => {
-                ground.note(TrafficNote::PopulationFails { population, cause });
-            }
-            (Fortune::Recovers { since }, _) => {
-                ground.note(TrafficNote::PopulationRecovers { population, since });
-            }
-        }
-    }
-
-    /// `on-marked-down shutdown-sessions`: established connections to the fallen backend close.
-    fn after_fall<G: Ground>(&mut self, ground: &mut G, at: BackendRef, fell: Option<u16>) {
-        let Some(host) = fell else {
-            return;
-        };
-        let forward = self.entry.balancers.forward(at.balancer, at.role);
-        if !forward.is_some_and(|forward| forward.settings.shutdown_sessions) {
-            return;
-        }
-        for clients in &mut self.populations {
-            if clients.settings.role != at.role {
-                continue;
-            }
-            for line in &mut clients.lines {
-                if line.is_some_and(|line| line.balancer == at.balancer && line.backend == host) {
-                    *line = None;
-                }
-            }
-        }
-        for slot in 0..self.journeys.len() {
-            let journey = &self.journeys[slot];
-            let settings = &self.populations[usize::from(journey.population)].settings;
-            let concerned = journey.is_open
-                && settings.role == at.role
-                && journey.goes_through(at.balancer, host);
-            let ends = (End::Host(at.balancer), End::Client(settings.site));
-            if concerned && matches!(ground.path(ends.0, ends.1), Path::Open { .. }) {
-                self.finish(ground, slot as u32, Err(Cause::Reset));
-            }
         }
     }
 }

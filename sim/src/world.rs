@@ -15,9 +15,10 @@ mod setup;
 mod stage;
 mod watch;
 
+pub use control::CrashPoint;
 pub use faults::{Applied, FaultError};
 pub use setup::{Site, WorldSettings};
-pub use watch::Watch;
+pub use watch::{Violation, Watch};
 
 use crate::cloud::{self, Cloud, CloudEvent};
 use crate::etcd::{Etcd, EtcdEvent, EtcdNote};
@@ -30,7 +31,7 @@ use quorate_engine::manifest::Manifest;
 use quorate_engine::random::mix;
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{CallId, Outcome};
-use quorate_engine::time::{Span, Time};
+use quorate_engine::time::Time;
 use stage::Stage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub struct World {
     traffic: Traffic,
     control: Control,
     watch: Watch,
+    jobs: cluster::Jobs,
     manifest: Arc<Manifest>,
     /// Numbers of roles of load balancers, by `balancer/role`.
     roles: Vec<String>,
@@ -82,6 +84,8 @@ pub struct World {
     population_roles: Vec<u16>,
     /// Record sets by id: number in the traffic model.
     records: BTreeMap<ResourceId, u16>,
+    /// Numbers of DNS providers in the traffic model, by name.
+    dns_numbers: BTreeMap<String, u16>,
     /// Writes under way in etcd: which request waits for each.
     writes: BTreeMap<u64, RequestId>,
     next_write: u64,
@@ -160,7 +164,14 @@ impl World {
         self.events += 1;
         let now = self.stage.now();
         self.stage.chain.add(number(&event), now.0);
-        let Self { stage, cloud, etcd, kube, traffic, .. } = self;
+        let Self {
+            stage,
+            cloud,
+            etcd,
+            kube,
+            traffic,
+            ..
+        } = self;
         match event {
             Happening::Etcd(event) => {
                 let etcd = etcd.as_mut().expect("its events come after it");
@@ -177,10 +188,22 @@ impl World {
                 traffic.handle(&mut ground, event);
             }
             Happening::Cloud(event) => {
-                cloud.handle(&mut CloudGround { stage, etcd: etcd.as_ref() }, event);
+                cloud.handle(
+                    &mut CloudGround {
+                        stage,
+                        etcd: etcd.as_ref(),
+                    },
+                    event,
+                );
             }
             Happening::Kube(event) => {
-                kube.handle(&mut KubeGround { stage, etcd: etcd.as_ref() }, event);
+                kube.handle(
+                    &mut KubeGround {
+                        stage,
+                        etcd: etcd.as_ref(),
+                    },
+                    event,
+                );
                 if event == KubeEvent::Publish {
                     self.paths_changed();
                 }
@@ -209,14 +232,18 @@ impl World {
                 Cross::Write { request, host } => self.write(request, host),
                 Cross::Drained { host, outcome } => self.drained(host, outcome),
                 Cross::Duplicated(id) => {
-                    self.watch.violated(self.stage.now(), format!("{id} exists twice"));
+                    self.watch
+                        .violated(self.stage.now(), format!("{id} exists twice"));
                 }
             }
         }
     }
 
     /// Runs `what` on the traffic model with its ground.
-    fn with_traffic<T>(&mut self, what: impl FnOnce(&mut Traffic, &mut TrafficGround<'_>) -> T) -> T {
+    fn with_traffic<T>(
+        &mut self,
+        what: impl FnOnce(&mut Traffic, &mut TrafficGround<'_>) -> T,
+    ) -> T {
         let mut ground = TrafficGround {
             stage: &mut self.stage,
             etcd: self.etcd.as_ref(),
@@ -228,12 +255,18 @@ impl World {
     }
 
     fn with_kube<T>(&mut self, what: impl FnOnce(&mut Kube, &mut KubeGround<'_>) -> T) -> T {
-        let mut ground = KubeGround { stage: &mut self.stage, etcd: self.etcd.as_ref() };
+        let mut ground = KubeGround {
+            stage: &mut self.stage,
+            etcd: self.etcd.as_ref(),
+        };
         what(&mut self.kube, &mut ground)
     }
 
     fn with_cloud<T>(&mut self, what: impl FnOnce(&mut Cloud, &mut CloudGround<'_>) -> T) -> T {
-        let mut ground = CloudGround { stage: &mut self.stage, etcd: self.etcd.as_ref() };
+        let mut ground = CloudGround {
+            stage: &mut self.stage,
+            etcd: self.etcd.as_ref(),
+        };
         what(&mut self.cloud, &mut ground)
     }
 
@@ -243,7 +276,12 @@ impl World {
         what: impl FnOnce(&mut Etcd, &mut EtcdGround<'_>) -> T,
     ) -> Option<T> {
         let etcd = self.etcd.as_mut()?;
-        Some(what(etcd, &mut EtcdGround { stage: &mut self.stage }))
+        Some(what(
+            etcd,
+            &mut EtcdGround {
+                stage: &mut self.stage,
+            },
+        ))
     }
 
     /// Tells the traffic model that paths, processes or health may have changed.
@@ -264,12 +302,6 @@ impl World {
         } else {
             self.with_traffic(|traffic, ground| traffic.served(ground, request, false));
         }
-    }
-
-    /// Simulated time that a drop of the run's clock costs nothing: the length of a second.
-    #[must_use]
-    pub fn second() -> Span {
-        Span::from_secs(1)
     }
 }
 
@@ -298,7 +330,7 @@ fn etcd_number(event: EtcdEvent) -> u64 {
         EtcdEvent::Dial { from, to } => 4 << 56 ^ u64::from(from.0) << 8 ^ u64::from(to.0),
         EtcdEvent::Deliver { life, message } => {
             let ends = u64::from(message.from.0) << 8 ^ u64::from(message.to.0);
-            5 << 56 ^ u64::from(life) << 40 ^ ends << 24 ^ mix(message.term) >> 40
+            5 << 56 ^ u64::from(life) << 40 ^ ends << 24 ^ mix(u64::from(message.term)) >> 40
         }
     }
 }
@@ -334,9 +366,11 @@ fn kube_number(event: KubeEvent) -> u64 {
         KubeEvent::Evict { pod, epoch } => 7 << 52 ^ u64::from(pod.0) << 16 ^ u64::from(epoch),
         KubeEvent::Started { pod, start } => 8 << 52 ^ u64::from(pod.0) << 16 ^ u64::from(start),
         KubeEvent::Stopped { pod } => 9 << 52 ^ u64::from(pod.0),
-        KubeEvent::ForceDetach { workload, slot, epoch } => {
-            10 << 52 ^ u64::from(workload.0) << 32 ^ u64::from(slot) << 16 ^ u64::from(epoch)
-        }
+        KubeEvent::ForceDetach {
+            workload,
+            slot,
+            epoch,
+        } => 10 << 52 ^ u64::from(workload.0) << 32 ^ u64::from(slot) << 16 ^ u64::from(epoch),
         KubeEvent::Drain { host, epoch } => 11 << 52 ^ u64::from(host) << 32 ^ u64::from(epoch),
         KubeEvent::Collect { host, epoch } => 12 << 52 ^ u64::from(host) << 32 ^ u64::from(epoch),
     }

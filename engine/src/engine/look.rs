@@ -74,7 +74,10 @@ impl Engine {
         second: bool,
         out: &mut Vec<Effect>,
     ) {
-        let plan = Arc::new(Plan { steps, ..Plan::default() });
+        let plan = Arc::new(Plan {
+            steps,
+            ..Plan::default()
+        });
         let executor = Executor::new(Setup {
             plan: Arc::clone(&plan),
             limits: self.task.limits.clone(),
@@ -83,7 +86,12 @@ impl Engine {
             run: self.ledger.runs + 1,
             first_call: self.next_call,
         });
-        self.phase = Phase::Looking(Box::new(Look { executor, plan, seen, second }));
+        self.phase = Phase::Looking(Box::new(Look {
+            executor,
+            plan,
+            seen,
+            second,
+        }));
         self.input(now, Input::Begin, out);
     }
 
@@ -153,7 +161,10 @@ impl Engine {
             self.silent_since.entry(id.clone()).or_insert(now);
         }
         let patience = self.task.patience;
-        let lost = self.silent_since.iter().filter(|(_, since)| now.since(**since) >= patience);
+        let lost = self
+            .silent_since
+            .iter()
+            .filter(|(_, since)| now.since(**since) >= patience);
         seen.history = History {
             lost: lost.map(|(id, _)| id.clone()).collect(),
             prepared,
@@ -171,7 +182,10 @@ fn fold(look: Look) -> Observed {
     let mut answers: BTreeMap<u32, Reply> = summary.replies.iter().cloned().collect();
     for (index, step) in look.plan.steps.iter().enumerate() {
         let answer = answers.remove(&(index as u32)).ok_or_else(|| {
-            let failed = summary.failed.iter().find(|(title, _)| *title == step.title());
+            let failed = summary
+                .failed
+                .iter()
+                .find(|(title, _)| *title == step.title());
             failed.map_or_else(
                 || Fault::new(FaultClass::Retryable, "it was not asked"),
                 |(_, fault)| fault.clone(),

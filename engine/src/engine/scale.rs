@@ -29,7 +29,10 @@ pub(super) struct Scaling {
 
 impl Scaling {
     pub(super) fn of(manifest: &Manifest) -> Self {
-        Self { sizes: bounds(manifest).map(|(pool, min, _)| (pool, min)).collect(), ..Self::default() }
+        Self {
+            sizes: bounds(manifest).map(|(pool, min, _)| (pool, min)).collect(),
+            ..Self::default()
+        }
     }
 
     pub(super) fn carried_over(&self, manifest: &Manifest) -> Self {
@@ -49,13 +52,10 @@ impl Scaling {
     }
 
     /// Judges sizes anew, and says what changed.
-    pub(super) fn judge(
-        &mut self,
-        now: Time,
-        seen: &Observed,
-        manifest: &Manifest,
-    ) -> Vec<Notice> {
-        let Some(cluster) = seen.cluster() else { return Vec::new() };
+    pub(super) fn judge(&mut self, now: Time, seen: &Observed, manifest: &Manifest) -> Vec<Notice> {
+        let Some(cluster) = seen.cluster() else {
+            return Vec::new();
+        };
         if !std::mem::replace(&mut self.known, true) {
             self.read_off(seen, manifest);
         }
@@ -64,7 +64,10 @@ impl Scaling {
         let nodes: Vec<&NodeView> = cluster.nodes.iter().filter(|n| !n.control_plane).collect();
         if cluster.pending_pods > 0 {
             self.idle_since.clear();
-            return self.grow(cluster.pending_pods, &nodes, manifest).into_iter().collect();
+            return self
+                .grow(cluster.pending_pods, &nodes, manifest)
+                .into_iter()
+                .collect();
         }
         self.shrink(now, &nodes, manifest).into_iter().collect()
     }
@@ -73,8 +76,11 @@ impl Scaling {
     fn read_off(&mut self, seen: &Observed, manifest: &Manifest) {
         for (pool, min, max) in bounds(manifest) {
             let prefix = format!("{}/{pool}/", manifest.metadata.name);
-            let machines = seen.usable_machines().filter(|m| m.id.as_str().starts_with(&prefix));
-            self.sizes.insert(pool, (machines.count() as u32).clamp(min, max));
+            let machines = seen
+                .usable_machines()
+                .filter(|m| m.id.as_str().starts_with(&prefix));
+            self.sizes
+                .insert(pool, (machines.count() as u32).clamp(min, max));
         }
     }
 
@@ -101,9 +107,13 @@ impl Scaling {
             let size = self.sizes[&pool];
             let prefix = format!("{}/{pool}/", manifest.metadata.name);
             let able = |n: &&&NodeView| n.ready && n.machine.as_str().starts_with(&prefix);
-            let least = nodes.iter().filter(able).min_by_key(|n| (n.load_permille, &n.machine));
+            let least = nodes
+                .iter()
+                .filter(able)
+                .min_by_key(|n| (n.load_permille, &n.machine));
             let Some(least) = least.filter(|least| size > min && goes(least, nodes)) else {
-                self.idle_since.retain(|id, _| !id.as_str().starts_with(&prefix));
+                self.idle_since
+                    .retain(|id, _| !id.as_str().starts_with(&prefix));
                 continue;
             };
             let since = *self.idle_since.entry(least.machine.clone()).or_insert(now);
@@ -114,7 +124,11 @@ impl Scaling {
             self.retired.insert(least.machine.clone());
             self.sizes.insert(pool.clone(), size - 1);
             let reason = format!("{} has been idle, and others have room", least.machine);
-            return Some(Notice::Scaled { pool, size: size - 1, reason });
+            return Some(Notice::Scaled {
+                pool,
+                size: size - 1,
+                reason,
+            });
         }
         None
     }
@@ -122,8 +136,12 @@ impl Scaling {
 
 /// Whether the others have room for what is on this node, with a tenth to spare.
 fn goes(node: &NodeView, nodes: &[&NodeView]) -> bool {
-    let others = nodes.iter().filter(|other| other.machine != node.machine && other.ready);
-    let room: u32 = others.map(|other| 900u32.saturating_sub(other.load_permille)).sum();
+    let others = nodes
+        .iter()
+        .filter(|other| other.machine != node.machine && other.ready);
+    let room: u32 = others
+        .map(|other| 900u32.saturating_sub(other.load_permille))
+        .sum();
     node.load_permille <= LOAD_MAX_PERMILLE && room >= node.load_permille
 }
 

@@ -1,6 +1,7 @@
 //! Which public addresses go along with a call.
 //!
 //! A spec names machines; their addresses are only known once the machines are there.
+//! Knows only public addresses: those of the mesh are part of specs.
 
 use crate::plan::Step;
 use crate::resource::{Kind, ResourceId, Spec};

@@ -1,4 +1,6 @@
 //! From an outcome to the next stage: what a reply means, and what to do about a fault.
+//!
+//! Does not know when anything starts: it queues, waits, or ends the step.
 
 use super::stage::{Ask, Doubt};
 use super::{Executor, Outside};

@@ -1,4 +1,6 @@
 //! From the queue to a call: turns, lanes, calls, wake-ups.
+//!
+//! Does not know what will be answered.
 
 use super::lane::LaneState;
 use super::stage::{Ask, Stage};

@@ -1,4 +1,6 @@
 //! How a plan went, for the controller and for people.
+//!
+//! Does not judge whether that is good enough.
 
 use crate::seam::{Fault, Reply};
 use std::fmt;

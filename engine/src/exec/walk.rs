@@ -1,4 +1,6 @@
 //! What may begin and what ends: the walk of the ready set.
+//!
+//! Does not know what a call is, nor what a fault means.
 
 use super::stage::{Ask, Doubt, Stage};
 use super::{Alarm, Executor, Outside};

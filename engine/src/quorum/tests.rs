@@ -355,7 +355,7 @@ proptest! {
         let version = if new { NEW } else { OLD };
         for (kind, who, alive) in steps {
             let change = change_of(kind, who);
-            let before = slack(&view);
+            let (before, members) = (slack(&view), view.len());
             let Ok(allowed) = judge(&change, &view, version, &policy) else { continue };
             let led = view.iter().any(|m| m.leader && m.machine == *machine(&change));
             make(&change, &mut view, alive);
@@ -364,6 +364,11 @@ proptest! {
             prop_assert!(!(led && matches!(change, MemberChange::Remove(_))), "a leader left");
             prop_assert!(view.iter().filter(|m| m.learner).count() <= 1, "two learners");
             let after = slack(&view);
+            let joined = after.voters == before.voters && view.len() > members;
+            prop_assert!(
+                !joined || before.voters == 1 || before.healthy >= quorum(before.voters + 1),
+                "a joiner is covered"
+            );
             let shrunk = after.voters < before.voters;
             prop_assert!(
                 !shrunk || scale_down || after.voters + 1 >= declared

@@ -4,6 +4,7 @@
 //! of what a machine does once it runs.
 
 use super::creation::lag_of;
+use super::limit::Bucket;
 use super::stock::{Installed, Life, Stock, Thing, cluster};
 use super::trouble::{Down, Place, Trouble};
 use super::{CONNECT_TIMEOUT, Change, Cloud, CloudEvent, Counted, Ground};
@@ -13,7 +14,8 @@ use quorate_engine::time::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What was drawn for one request, always all of it: switching one trouble leaves the others' draws.
+/// What was drawn for one request, always all of it: switching one trouble leaves the others'
+/// draws.
 struct Luck {
     lost: f64,
     done: bool,
@@ -124,6 +126,7 @@ impl Cloud {
         let name = self.accounts[account].account.name.as_str();
         let at = place(&self.stock, account, call);
         let divisor = self.troubles.divisor(name, at);
+        let imposed = self.troubles.rate(name, at);
         let open = &self.accounts[account];
         let cost = if call.verb == Verb::List {
             let listed = |thing: &&Thing| thing.account == account && thing.shown(now);
@@ -143,13 +146,25 @@ impl Cloud {
         };
         let buckets = || open.buckets.iter().filter(|bucket| mine(bucket.counted()));
         let waits = buckets().map(|bucket| bucket.wait(now, cost, divisor));
-        let mut wait = waits.max().unwrap_or(Span::ZERO);
+        let wait = waits.max().unwrap_or(Span::ZERO);
+        open.squeezed = imposed.map(|limit| match open.squeezed.take() {
+            Some(bucket) => bucket.under(limit),
+            None => Bucket::new(limit),
+        });
+        let squeeze = open
+            .squeezed
+            .as_ref()
+            .map(|bucket| bucket.wait(now, cost, 1));
         if wait > Span::ZERO {
-            wait = wait.max(open.profile.penalty);
             open.shut_until = open.shut_until.max(now + open.profile.penalty);
         }
-        wait = wait.max(open.shut_until.since(now));
+        let wait = wait
+            .max(open.shut_until.since(now))
+            .max(squeeze.unwrap_or_default());
         if wait == Span::ZERO {
+            if let Some(bucket) = &mut open.squeezed {
+                bucket.take(now, cost, 1);
+            }
             for bucket in open.buckets.iter_mut().filter(|b| mine(b.counted())) {
                 bucket.take(now, cost, divisor);
             }
@@ -231,7 +246,8 @@ impl Cloud {
         Ok(Reply::Done)
     }
 
-    /// Everything that carries the id and is to be seen goes: a request finds things by their label.
+    /// Everything that carries the id and is to be seen goes: a request finds things by their
+    /// label.
     fn delete(&mut self, ground: &mut dyn Ground, account: usize, call: &Call) -> Outcome {
         let now = ground.now();
         let mut found = self.stock.of(&call.target).to_vec();

@@ -38,6 +38,7 @@ impl Cloud {
         let serial = self.make(ground, account, &wanted, Some(call.key));
         let thing = &mut self.stock.things[serial];
         thing.addresses.clone_from(&call.addresses);
+        thing.fingerprint = wanted.spec.fingerprint_at(&call.addresses);
         let seen = thing.seen();
         if wanted.spec.kind() == Kind::RecordSet {
             self.publish(ground, serial);
@@ -94,7 +95,7 @@ impl Cloud {
             Idempotency::Name | Idempotency::Put | Idempotency::None => None,
         };
         if let Some(serial) = by_token {
-            return Some(self.same_token(serial, wanted));
+            return Some(self.same_token(serial, call, wanted));
         }
         let (living, leaving) = (
             self.stock.living(account, &wanted.id),
@@ -117,9 +118,10 @@ impl Cloud {
 
     /// The token of an earlier request. A terminated machine is still the answer to its token, and
     /// will not come up.
-    fn same_token(&self, serial: usize, wanted: &Resource) -> Outcome {
+    fn same_token(&self, serial: usize, call: &Call, wanted: &Resource) -> Outcome {
         let thing = &self.stock.things[serial];
-        if *thing.id() != wanted.id || thing.fingerprint != wanted.spec.fingerprint() {
+        let print = wanted.spec.fingerprint_at(&call.addresses);
+        if *thing.id() != wanted.id || thing.fingerprint != print {
             return invalid("the token was used with other parameters".to_owned());
         }
         let state = match thing.lives() {

@@ -1,7 +1,7 @@
 //! Machines over ssh: log in, look or work, come back.
 //!
-//! Work that was begun goes on when the line breaks and ends with the machine. Knows nothing of what
-//! the installed things do; etcd and the control plane come by the cluster's own lane.
+//! Work that was begun goes on when the line breaks and ends with the machine. Knows nothing of
+//! what the installed things do; etcd and the control plane come by the cluster's own lane.
 
 use super::profile::Lasts;
 use super::stock::{Inside, Installed, Power};
@@ -11,8 +11,8 @@ use quorate_engine::seam::{Call, Fault, FaultClass, HostView, Outcome, Reply, Ve
 use quorate_engine::time::Span;
 use std::sync::Arc;
 
-/// Trips over the line before a command runs: TCP, key exchange, authentication, channel: five there
-/// and five back (RFC 4252 to 4254).
+/// Trips over the line before a command runs: TCP, key exchange, authentication, channel: five
+/// there and five back (RFC 4252 to 4254).
 const TRIPS: u64 = 10;
 
 /// To look at a machine, or to find that nothing is to be done.

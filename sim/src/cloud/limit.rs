@@ -47,6 +47,12 @@ impl Bucket {
         }
     }
 
+    /// The same bucket under another limit: what was taken out stays out.
+    pub(super) fn under(mut self, limit: Limit) -> Self {
+        self.limit = limit;
+        self
+    }
+
     pub(super) fn counted(&self) -> Counted {
         self.limit.counted
     }

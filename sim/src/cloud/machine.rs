@@ -46,7 +46,10 @@ impl Cloud {
         }
         if let Spec::RecordSet { machines, .. } = &resource.spec {
             let known = |id: &ResourceId| Some((id.clone(), self.address(id)?));
-            self.stock.things[serial].addresses = machines.iter().filter_map(known).collect();
+            let addresses: Vec<_> = machines.iter().filter_map(known).collect();
+            let thing = &mut self.stock.things[serial];
+            thing.fingerprint = resource.spec.fingerprint_at(&addresses);
+            thing.addresses = addresses;
             ground.changed(self.records(serial));
         }
     }
@@ -67,12 +70,13 @@ impl Cloud {
         self.stock.add(thing, None)
     }
 
-    /// Off at once, as when the power is cut; the disk is kept. False where it was not on.
+    /// Off at once, as when the power of its host is cut; the disk is kept. The provider's API goes
+    /// on saying that it runs. False where it was not on.
     pub fn kill(&mut self, ground: &mut dyn Ground, machine: &ResourceId) -> bool {
         self.power_down(ground, machine, true)
     }
 
-    /// Shut down in order. False where it was not on.
+    /// Shut down in order, by the provider's API, which shows it. False where it was not on.
     pub fn stop(&mut self, ground: &mut dyn Ground, machine: &ResourceId) -> bool {
         self.power_down(ground, machine, false)
     }
@@ -81,24 +85,32 @@ impl Cloud {
         let Some(serial) = self.stock.machine(id) else {
             return false;
         };
-        if self.inside(serial).power == Power::Off
-            || self.stock.things[serial].life != Life::Running
-        {
+        if self.inside(serial).power == Power::Off {
             return false;
         }
-        self.stock.things[serial].life = Life::Stopped;
+        let life = &mut self.stock.things[serial].life;
+        assert_eq!(*life, Life::Running, "only what runs has power");
+        if !hard {
+            *life = Life::Stopped;
+        }
         self.cut_power(ground, serial, hard);
         true
     }
 
     /// Switches on what was killed or stopped. False where it was not off.
     pub fn start(&mut self, ground: &mut dyn Ground, machine: &ResourceId) -> bool {
-        let off = |&serial: &usize| self.stock.things[serial].life == Life::Stopped;
-        let Some(serial) = self.stock.machine(machine).filter(off) else {
+        let Some(serial) = self.stock.machine(machine) else {
             return false;
         };
-        self.power_on(ground, serial);
-        true
+        let off = self.inside(serial).power == Power::Off;
+        let built = matches!(
+            self.stock.things[serial].life,
+            Life::Running | Life::Stopped
+        );
+        if off && built {
+            self.power_on(ground, serial);
+        }
+        off && built
     }
 
     /// Off and on again. False where it was not on.
@@ -264,13 +276,14 @@ impl Cloud {
     pub(super) fn power_on(&mut self, ground: &mut dyn Ground, serial: usize) {
         let thing = &mut self.stock.things[serial];
         assert!(
-            matches!(thing.life, Life::Building | Life::Stopped),
-            "{} is off",
+            matches!(thing.life, Life::Building | Life::Stopped | Life::Running),
+            "{} can be switched on",
             thing.id()
         );
         thing.life = Life::Running;
         let (account, id) = (thing.account, thing.id().clone());
         let inside = self.inside(serial);
+        assert_eq!(inside.power, Power::Off, "{id} is switched on once");
         inside.power = Power::Booting;
         inside.boot += 1;
         let boot = inside.boot;
@@ -337,10 +350,7 @@ impl Cloud {
 
     /// The world loses a machine; where a second one has its id, that one takes its place.
     fn take_out(&mut self, ground: &mut dyn Ground, serial: usize, was_first: bool) {
-        let inside = self.inside(serial);
-        inside.power = Power::Off;
-        inside.installed.clear();
-        inside.locks.clear();
+        self.inside(serial).power = Power::Off;
         if was_first {
             let machine = self.stock.things[serial].id().clone();
             let next = self.stock.machine(&machine);

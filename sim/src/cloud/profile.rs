@@ -115,9 +115,9 @@ const NAMES: Profile = Profile {
     ..CLOUD
 };
 
-/// Hetzner Cloud. OpenAPI document: names unique per project (409 `uniqueness_error`), 3600 requests
-/// per hour and project, refilled by one per second; pages of at most 50. DNS is part of the same
-/// API. A server takes about 22 s (hetznercloud community-content #933).
+/// Hetzner Cloud. OpenAPI document: names unique per project (409 `uniqueness_error`), 3600
+/// requests per hour and project, refilled by one per second; pages of at most 50. DNS is part of
+/// the same API. A server takes about 22 s (hetznercloud community-content #933).
 const HETZNER: Profile = Profile {
     request: Lasts::new(150, 0.4),
     limits: &[limit(Counted::Any, 3_600, 1_000)],
@@ -168,8 +168,8 @@ const GCP: Profile = Profile {
     ..CLOUD
 };
 
-/// Azure. PUT by id; "Throttling Resource Manager": reads 250 at 25/s, writes and deletes 200 each at
-/// 10/s.
+/// Azure. PUT by id; "Throttling Resource Manager": reads 250 at 25/s, writes and deletes 200 each
+/// at 10/s.
 const AZURE: Profile = Profile {
     request: Lasts::new(350, 0.4),
     idempotency: Idempotency::Put,

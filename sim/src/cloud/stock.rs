@@ -45,7 +45,7 @@ pub(super) struct Installed {
 
 impl Installed {
     pub(super) fn new(resource: Arc<Resource>, addresses: Vec<(ResourceId, Ipv4Addr)>) -> Self {
-        let fingerprint = resource.spec.fingerprint();
+        let fingerprint = resource.spec.fingerprint_at(&addresses);
         Self {
             resource,
             fingerprint,

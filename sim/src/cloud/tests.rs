@@ -7,7 +7,7 @@ mod providers;
 
 use super::{Account, Change, Cloud, CloudEvent, Ground, Note};
 use crate::kernel::Queue;
-use quorate_engine::manifest::{BackendCheck, ProviderKind, Role};
+use quorate_engine::manifest::{ProviderKind, Role};
 use quorate_engine::random::{Seed, hash_name};
 use quorate_engine::resource::{Resource, ResourceId, Spec};
 use quorate_engine::seam::{
@@ -161,11 +161,8 @@ fn worker(machine: &Resource) -> Arc<Resource> {
 }
 
 fn balancer(machine: &Resource, name: &str) -> Arc<Resource> {
-    let spec = Spec::Balancer {
-        name: name.into(),
-        forwards: Vec::new(),
-
-    };
+    let forwards = Vec::new();
+    let spec = Spec::Balancer { forwards };
     on(machine, name, spec)
 }
 

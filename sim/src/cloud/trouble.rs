@@ -1,8 +1,11 @@
 //! What goes wrong at a provider, where, and how often it did.
 //!
-//! Troubles are switched on and off at run time. Knows nothing of schedules: those are a scenario's.
+//! Troubles are switched on and off at run time. Knows nothing of schedules: those are a
+//! scenario's.
 
+use super::limit::{Counted, Limit};
 use quorate_engine::resource::Spec;
+use quorate_engine::time::Span;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -130,6 +133,13 @@ pub enum Trouble {
         /// How many times.
         divisor: u32,
     },
+    /// No more requests than this, whatever the provider's own limits.
+    Rate {
+        /// Requests that may come at once.
+        burst: u32,
+        /// Time until one more is allowed.
+        interval: Span,
+    },
     /// Requests fail with 500 and are not carried out.
     Errors {
         /// How often.
@@ -166,6 +176,9 @@ impl fmt::Display for Trouble {
             Self::ControlDown(Down::Unavailable) => f.write_str("API answers 503"),
             Self::DataDown => f.write_str("machines do not come up"),
             Self::Throttle { divisor } => write!(f, "request limits divided by {divisor}"),
+            Self::Rate { burst, interval } => {
+                write!(f, "{burst} requests, then one each {interval}")
+            }
             Self::Errors { rate } => write!(f, "{:.1}% of requests fail", rate * 100.0),
             Self::LostReplies { rate } => write!(f, "{:.1}% of answers lost", rate * 100.0),
             Self::Quota { machines } => write!(f, "quota of {machines} machines"),
@@ -267,6 +280,21 @@ impl Troubles {
             None
         });
         found.unwrap_or(1)
+    }
+
+    /// The tightest extra limit here.
+    pub(super) fn rate(&mut self, provider: &str, place: Place<'_>) -> Option<Limit> {
+        let found = self.strongest(provider, place, |trouble| {
+            if let Trouble::Rate { burst, interval } = trouble {
+                return Some((interval, burst));
+            }
+            None
+        });
+        found.map(|(interval, burst)| Limit {
+            counted: Counted::Any,
+            burst,
+            interval,
+        })
     }
 
     /// How many times longer machines take to build here.

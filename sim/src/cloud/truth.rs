@@ -30,8 +30,9 @@ pub struct Owned<'a> {
 }
 
 impl Cloud {
-    /// All that truly exists and was made by us, oldest first; duplicates are there as often as they
-    /// exist, and things being deleted until they are gone. Hosts that exist already are not ours.
+    /// All that truly exists and was made by us, oldest first; duplicates are there as often as
+    /// they exist, and things being deleted until they are gone. Hosts that exist already are not
+    /// ours.
     pub fn owned(&self) -> impl Iterator<Item = Owned<'_>> {
         let mine = |thing: &&Thing| thing.exists() && thing.is_ours();
         self.stock.things.iter().filter(mine).map(|thing| Owned {

@@ -47,6 +47,8 @@ pub struct NodeStatus {
     pub control_plane: bool,
     /// Pods that a drain would move: bound there and not terminating.
     pub pods: u32,
+    /// What its pods ask for, in thousandths of its capacity: the larger of CPU and memory.
+    pub load_permille: u32,
 }
 
 #[derive(Debug)]
@@ -310,9 +312,18 @@ impl Kube {
                 schedulable: !node.cordoned,
                 control_plane: node.control_plane,
                 pods: node.placed.iter().sum(),
+                load_permille: node.load_permille(),
             }
         };
         self.hosts().into_iter().map(status).collect()
+    }
+}
+
+impl Node {
+    fn load_permille(&self) -> u32 {
+        let share = |free: u64, whole: u64| 1_000 - free.min(whole) * 1_000 / whole.max(1);
+        let cpu = share(self.free_cpu, self.capacity.cpu.0);
+        cpu.max(share(self.free_memory, self.capacity.memory.0)) as u32
     }
 }
 

@@ -3,6 +3,7 @@
 //! The arithmetic of health, the choice of a backend and the configuration at run time. Knows no
 //! timers and no network: `checks` runs the checks, `journey` carries connections through.
 
+use crate::traffic::backend::{Backend, Turn};
 use crate::traffic::ground::{BackendRef, Probe, Service};
 use quorate_engine::manifest::{BackendCheck, LbKind};
 use quorate_engine::time::{Span, Time};
@@ -67,78 +68,6 @@ impl ForwardSettings {
             retries: 3,
             redispatch: true,
             shutdown_sessions: true,
-        }
-    }
-}
-
-/// A backend of a role.
-#[derive(Debug, Clone)]
-pub(crate) struct Backend {
-    pub(crate) host: u16,
-    pub(crate) serial: u16,
-    /// HAProxy's counter: `rise + fall - 1` is fully up, below `rise` is down.
-    health: u8,
-    /// When its last check began: resting checks go on in the same phase.
-    pub(crate) checked_at: Time,
-    pub(crate) resting: bool,
-}
-
-/// What a check result changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Stays,
-    GoesDown,
-    ComesUp,
-}
-
-impl Backend {
-    pub(crate) fn is_up(&self, settings: &ForwardSettings) -> bool {
-        self.health >= settings.rise
-    }
-
-    pub(crate) fn is_fully_up(&self, settings: &ForwardSettings) -> bool {
-        self.health + 1 == settings.rise + settings.fall
-    }
-
-    /// HAProxy's arithmetic of `rise` and `fall`.
-    fn count(&mut self, settings: &ForwardSettings, ok: bool) -> Turn {
-        let full = settings.rise + settings.fall - 1;
-        match (ok, self.is_up(settings)) {
-            (true, true) => {
-                self.health = (self.health + 1).min(full);
-                Turn::Stays
-            }
-            (true, false) => {
-                self.health += 1;
-                if self.health < settings.rise {
-                    return Turn::Stays;
-                }
-                self.health = full;
-                Turn::ComesUp
-            }
-            (false, true) => {
-                self.health -= 1;
-                if self.health >= settings.rise {
-                    return Turn::Stays;
-                }
-                self.health = 0;
-                Turn::GoesDown
-            }
-            (false, false) => {
-                self.health = 0;
-                Turn::Stays
-            }
-        }
-    }
-
-    /// HAProxy's choice of the interval to the next check.
-    pub(crate) fn next_check_after(&self, settings: &ForwardSettings) -> Span {
-        if self.is_fully_up(settings) {
-            settings.interval
-        } else if self.health == 0 {
-            settings.down_interval
-        } else {
-            settings.fast_interval
         }
     }
 }

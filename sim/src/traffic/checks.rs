@@ -3,7 +3,8 @@
 //! While all is well and the host has promised to tell of any change, checks rest: a check that
 //! could only confirm costs nothing. They go on in the phase they would have had.
 
-use crate::traffic::balancer::{Balancers, Forward, Turn};
+use crate::traffic::backend::Turn;
+use crate::traffic::balancer::{Balancers, Forward};
 use crate::traffic::ground::{BackendRef, End, Ground, Health, Service, TrafficEvent, TrafficNote};
 use quorate_engine::time::Span;
 

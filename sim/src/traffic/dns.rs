@@ -7,11 +7,13 @@
 use crate::traffic::balancer::Balancers;
 use crate::traffic::ground::{AddressRef, End, Ground, Service, TrafficEvent, TrafficNote};
 use quorate_engine::manifest::DnsCheck;
+use quorate_engine::random::Seed;
 use quorate_engine::time::Span;
 use std::collections::BTreeMap;
 
-/// The most addresses in one answer: what fits, with room to spare, a DNS message of 512 bytes.
-pub const MAX_ADDRESSES: usize = 16;
+/// The most addresses in one answer. A DNS message of 512 bytes holds 28; who plans a name with
+/// more than this hears so before it comes here.
+pub const MAX_ADDRESSES: usize = 32;
 
 /// The addresses of one answer, in the order of the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,7 +26,7 @@ impl Answer {
     /// An answer with these addresses.
     ///
     /// # Panics
-    /// If there are more than [`MAX_ADDRESSES`]: load balancers are counted in ones.
+    /// If there are more than [`MAX_ADDRESSES`].
     #[must_use]
     pub fn of(hosts: impl IntoIterator<Item = u16>) -> Self {
         let mut answer = Self::default();
@@ -142,13 +144,22 @@ const ALL_UP: Planes = Planes {
 };
 
 /// All zones of all providers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Dns {
+    seed: Seed,
     records: Vec<RecordSet>,
     planes: BTreeMap<u16, Planes>,
 }
 
 impl Dns {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            seed,
+            records: Vec::new(),
+            planes: BTreeMap::new(),
+        }
+    }
+
     /// A new record set; it answers at once.
     pub(crate) fn add(
         &mut self,
@@ -180,8 +191,7 @@ impl Dns {
         let set = &mut self.records[usize::from(record)];
         set.addresses
             .retain(|address| hosts.contains(&address.host));
-        let phases = hosts.len().max(1) as u64;
-        for (place, &host) in hosts.iter().enumerate() {
+        for &host in hosts {
             if set.addresses.iter().any(|address| address.host == host) {
                 continue;
             }
@@ -194,8 +204,9 @@ impl Dns {
                 streak: 0,
             });
             if let Some(check) = set.settings.check {
-                // Spread over the interval, as checkers do, so that they do not all ask at once.
-                let phase = Span(check.interval.0.0 / phases * (place as u64 + 1));
+                let key = u64::from(record) << 16 | u64::from(serial);
+                let mut stream = self.seed.stream_of(key, "dns-check-phase");
+                let phase = Span(stream.below(check.interval.0.0));
                 let address = AddressRef {
                     record,
                     host,
@@ -231,6 +242,11 @@ impl Dns {
         let before = set.published;
         let after = set.to_publish();
         set.published = after;
+        let all_sick = set.addresses.iter().all(|address| !address.healthy);
+        if all_sick && !set.all_sick && !after.is_empty() {
+            ground.note(TrafficNote::AllAddressesSick { record });
+        }
+        set.all_sick = all_sick;
         for &host in before.hosts() {
             if !after.hosts().contains(&host) {
                 ground.note(TrafficNote::AddressLeft { record, host });
@@ -345,12 +361,6 @@ impl Dns {
         }
         address.streak = 0;
         address.healthy = ok;
-        let set = &mut self.records[usize::from(at.record)];
-        let all_sick = set.addresses.iter().all(|address| !address.healthy);
-        if all_sick && !set.all_sick {
-            ground.note(TrafficNote::AllAddressesSick { record: at.record });
-        }
-        set.all_sick = all_sick;
         self.publish_later(ground, at.record);
     }
 }

@@ -59,7 +59,7 @@ pub enum Health {
     Ready,
     /// It says that it is not.
     Unready,
-    /// It does not answer for now: `/readyz` reads through etcd, and waits while there is no leader.
+    /// It does not answer yet: `/readyz` reads through etcd, and waits while there is no leader.
     Silent,
 }
 

@@ -4,11 +4,13 @@
 //! where something is wrong it stops, and goes on when a packet would be sent again. Knows nothing
 //! of populations' statistics: it ends, and `traffic` records the end.
 
+mod exchange;
+
 use crate::traffic::Entry;
 use crate::traffic::clients::{Line, Lot, ORDER, PopulationSettings, Target, draw};
 use crate::traffic::connect::{HappyEyeballs, Os};
 use crate::traffic::dns::Answer;
-use crate::traffic::ground::{End, Ground, Request, RequestId, RequestKind, Served, Service};
+use crate::traffic::ground::{End, Ground, RequestId, Service};
 use crate::traffic::resolver::Lookup;
 use crate::traffic::stats::Cause;
 use quorate_engine::time::{Span, Time};
@@ -51,22 +53,8 @@ pub(crate) enum Step {
     Done(Outcome),
 }
 
-/// The state of both legs of an established connection.
-enum Legs {
-    Whole,
-    Silent,
-    Reset,
-}
-
 /// Nobody, among machines.
 const NOBODY: u16 = u16::MAX;
-
-/// The first retransmission time-out of an established connection: Linux' minimum (RFC 6298 asks
-/// for 1 s). It doubles.
-const RETRANSMIT: Span = Span::from_ms(200);
-
-/// HAProxy waits so long before it tries a server again that has refused, or `timeout connect`.
-const TURN_AROUND: Span = Span::from_secs(1);
 
 /// A request on its way.
 #[derive(Debug, Clone)]
@@ -99,10 +87,6 @@ pub(crate) struct Journey {
 
 fn half(span: Span) -> Span {
     Span(span.0 / 2)
-}
-
-fn resend_after(sent_again: u8) -> Span {
-    Span(RETRANSMIT.0 << sent_again.min(9))
 }
 
 impl Journey {
@@ -210,61 +194,6 @@ impl Journey {
             }
             Stage::Ended(outcome) => Step::Done(outcome),
             Stage::Waiting => unreachable!("a request that waits for the world has no timer"),
-        }
-    }
-
-    /// The state of an established connection.
-    fn legs<G: Ground>(
-        &mut self,
-        settings: &PopulationSettings,
-        entry: &mut Entry,
-        ground: &mut G,
-    ) -> Legs {
-        let balancer = End::Host(self.balancer);
-        let Some(client_trip) = ground.round_trip(End::Client(settings.site), balancer) else {
-            return Legs::Silent;
-        };
-        if !ground.listens(self.balancer, Service::LoadBalancer) {
-            return Legs::Reset;
-        }
-        let Some(backend_trip) = ground.round_trip(balancer, End::Host(self.backend)) else {
-            return Legs::Silent;
-        };
-        let forward = entry.balancers.forward(self.balancer, settings.role);
-        let Some(service) = forward.map(|forward| forward.settings.service) else {
-            return Legs::Reset;
-        };
-        if self.doomed || !ground.listens(self.backend, service) {
-            return Legs::Reset;
-        }
-        self.client_trip = client_trip;
-        self.backend_trip = backend_trip;
-        self.seen = entry.version;
-        Legs::Whole
-    }
-
-    fn reuse<G: Ground>(
-        &mut self,
-        settings: &PopulationSettings,
-        entry: &mut Entry,
-        ground: &mut G,
-    ) -> Step {
-        match self.legs(settings, entry, ground) {
-            Legs::Whole => {
-                self.stage = Stage::Travel;
-                Step::On(Span::ZERO)
-            }
-            Legs::Silent => {
-                self.stage = Stage::Serve { sent_again: 1 };
-                Step::Wait(resend_after(0))
-            }
-            // Nothing of the request has been heard by anybody: a new connection may carry it.
-            Legs::Reset => {
-                self.doomed = false;
-                self.is_reused = false;
-                self.stage = Stage::Resolve { silences: 0 };
-                Step::On(Span::ZERO)
-            }
         }
     }
 
@@ -396,141 +325,5 @@ impl Journey {
         self.backend = backend;
         self.dial_started = at;
         self.stage = Stage::Dial;
-    }
-
-    fn dial<G: Ground>(
-        &mut self,
-        settings: &PopulationSettings,
-        entry: &mut Entry,
-        ground: &mut G,
-        ahead: Span,
-    ) -> Step {
-        if self.doomed || !ground.listens(self.balancer, Service::LoadBalancer) {
-            let client = End::Client(settings.site);
-            return match ground.round_trip(client, End::Host(self.balancer)) {
-                Some(trip) => self.fail_after(trip, Cause::Reset),
-                None => Step::Park,
-            };
-        }
-        let forward = entry.balancers.forward(self.balancer, settings.role);
-        let Some(forward) = forward else {
-            return self.fail_after(half(self.client_trip), Cause::NoBackend);
-        };
-        let options = forward.settings;
-        let elapsed = (ground.now() + ahead).since(self.dial_started);
-        let ends = (End::Host(self.balancer), End::Host(self.backend));
-        let left = options.connect_timeout - elapsed;
-        let trip = ground.round_trip(ends.0, ends.1);
-        let (takes, refused) = match trip.filter(|trip| *trip < left) {
-            Some(trip) if ground.listens(self.backend, options.service) => {
-                self.backend_trip = trip;
-                self.seen = entry.version;
-                self.stage = Stage::Travel;
-                return Step::On(trip);
-            }
-            Some(trip) => (trip, true),
-            None if left > Span::ZERO => {
-                let next = Os::Linux.next_syn(elapsed, options.connect_timeout);
-                return Step::Wait(next.map_or(left, |next| next - elapsed));
-            }
-            None => (Span::ZERO, false),
-        };
-        self.dials += 1;
-        if self.dials > options.retries {
-            return self.fail_after(takes + half(self.client_trip), Cause::BackendUnreachable);
-        }
-        let then = ground.now() + ahead + takes;
-        if options.redispatch && forward.has_other(self.backend) {
-            let other = forward.pick(Some(self.backend));
-            self.dial_to(other.expect("another backend is up"), then);
-            return Step::On(takes);
-        }
-        let pause = if refused {
-            TURN_AROUND.min(options.connect_timeout)
-        } else {
-            Span::ZERO
-        };
-        self.dial_started = then + pause;
-        Step::Wait(takes + pause)
-    }
-
-    fn travel(&mut self, settings: &PopulationSettings) -> Step {
-        let handshake = if settings.tls && !self.is_reused {
-            self.trip()
-        } else {
-            Span::ZERO
-        };
-        self.stage = Stage::Serve { sent_again: 0 };
-        let takes = handshake + half(self.trip());
-        match settings.kind {
-            // What a write meets is for the moment when it arrives.
-            RequestKind::ApiWrite => Step::Wait(takes),
-            RequestKind::ApiRead | RequestKind::Ingress => Step::On(takes),
-        }
-    }
-
-    fn serve<G: Ground>(
-        &mut self,
-        settings: &PopulationSettings,
-        entry: &mut Entry,
-        ground: &mut G,
-        ahead: Span,
-        sent_again: u8,
-    ) -> Step {
-        if ahead == Span::ZERO && self.is_in_doubt(entry) {
-            match self.legs(settings, entry, ground) {
-                Legs::Whole => {}
-                Legs::Silent => {
-                    let sent_again = sent_again.saturating_add(1);
-                    self.stage = Stage::Serve { sent_again };
-                    return Step::Wait(resend_after(sent_again - 1));
-                }
-                Legs::Reset => return self.fail_after(half(self.client_trip), Cause::Reset),
-            }
-        }
-        let request = Request {
-            id: self.id,
-            population: self.population,
-            kind: settings.kind,
-        };
-        let (takes, ok) = match ground.serve(request, self.backend) {
-            Served::After(takes) => (takes, true),
-            Served::Fails(takes) => (takes, false),
-            Served::Later => {
-                self.stage = Stage::Waiting;
-                return Step::Park;
-            }
-        };
-        self.stage = Stage::Return { ok, sent_again: 0 };
-        Step::Wait(takes + half(self.trip()))
-    }
-
-    fn is_in_doubt(&self, entry: &Entry) -> bool {
-        entry.watchful || self.doomed || self.seen != entry.version
-    }
-
-    fn receive<G: Ground>(
-        &mut self,
-        settings: &PopulationSettings,
-        entry: &mut Entry,
-        ground: &mut G,
-        ok: bool,
-        sent_again: u8,
-    ) -> Step {
-        if self.is_in_doubt(entry) {
-            match self.legs(settings, entry, ground) {
-                Legs::Whole => {}
-                Legs::Silent => {
-                    let again = sent_again.saturating_add(1);
-                    self.stage = Stage::Return {
-                        ok,
-                        sent_again: again,
-                    };
-                    return Step::Wait(resend_after(sent_again));
-                }
-                Legs::Reset => return self.fail_after(half(self.client_trip), Cause::Reset),
-            }
-        }
-        Step::Done(if ok { Ok(()) } else { Err(Cause::Error) })
     }
 }

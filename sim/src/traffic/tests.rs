@@ -1,1 +1,7 @@
-//! Tests of traffic.
+//! Tests of traffic as a whole, on a small world of their own.
+
+mod balancing;
+mod connecting;
+mod lab;
+mod naming;
+mod speed;

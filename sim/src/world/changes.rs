@@ -24,11 +24,11 @@ const ETCD_START: (Span, Span) = (Span::from_secs(7), Span::from_secs(12));
 /// From etcd to an API server that serves.
 const API_START: Span = Span::from_secs(3);
 
-/// From a change of records to all name servers.
-const PUBLISH: Span = Span::from_secs(1);
-
 /// What a machine holds if nobody says: two cores and 4 GiB, the smallest that kubeadm likes.
-const SMALL: Resources = Resources { cpu: Cpu(2_000), memory: Bytes(4 << 30) };
+const SMALL: Resources = Resources {
+    cpu: Cpu(2_000),
+    memory: Bytes(4 << 30),
+};
 
 /// What the system keeps of a node for itself, in per cent.
 const RESERVED_PERCENT: u64 = 10;
@@ -45,12 +45,20 @@ impl World {
             Change::MachinePaused { machine } => self.pause(&machine, true),
             Change::MachineResumed { machine } => self.pause(&machine, false),
             Change::Reclaimed { machine, notice } => {
-                let text = format!("{} is taken back in {notice}", super::stage::label(&machine));
+                let text = format!(
+                    "{} is taken back in {notice}",
+                    super::stage::label(&machine)
+                );
                 self.stage.note(Track::Cloud, text);
             }
-            Change::Installed { machine, resource, .. } => self.installed(&machine, &resource),
+            Change::Installed {
+                machine, resource, ..
+            } => self.installed(&machine, &resource),
             Change::Uninstalled { machine, kind, .. } => self.uninstalled(&machine, kind),
-            Change::Records { resource, addresses } => self.records(&resource, &addresses),
+            Change::Records {
+                resource,
+                addresses,
+            } => self.records(&resource, &addresses),
             Change::RecordsGone { id } => {
                 if let Some(record) = self.records.remove(&id) {
                     self.with_traffic(|traffic, ground| traffic.set_record(ground, record, &[]));
@@ -80,7 +88,10 @@ impl World {
 
     fn start_delay(&self, host: u16, boot: u32) -> Span {
         let entity = u64::from(host) << 32 | u64::from(boot);
-        self.stage.seed.stream_of(entity, "boot").between(ETCD_START.0, ETCD_START.1)
+        self.stage
+            .seed
+            .stream_of(entity, "boot")
+            .between(ETCD_START.0, ETCD_START.1)
     }
 
     fn new_host(&mut self, machine: &ResourceId) -> u16 {
@@ -90,7 +101,10 @@ impl World {
 
     /// Where a machine is, as its provider knows it.
     fn place_of(&self, machine: &ResourceId) -> (Place, bool) {
-        let fact = self.cloud.machine(machine).unwrap_or_else(|| panic!("{machine} exists"));
+        let fact = self
+            .cloud
+            .machine(machine)
+            .unwrap_or_else(|| panic!("{machine} exists"));
         let Spec::Machine { region, zone, .. } = &fact.resource.spec else {
             panic!("{machine} is a machine")
         };
@@ -101,16 +115,25 @@ impl World {
             zone: zone.clone(),
         };
         let pool = machine.as_str().split('/').nth(1).unwrap_or_default();
-        let number: usize =
-            machine.as_str().rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(1);
+        let number: usize = machine
+            .as_str()
+            .rsplit('/')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(1);
         let pools = &self.manifest.spec.node_pools;
-        let host = pools.iter().find(|p| p.name == pool).and_then(|p| p.hosts.get(number - 1));
+        let host = pools
+            .iter()
+            .find(|p| p.name == pool)
+            .and_then(|p| p.hosts.get(number - 1));
         (place, host.is_some_and(|host| host.behind_nat))
     }
 
     /// The container runtime is up: static pods start.
     pub(super) fn on_boot(&mut self, host: u16, boot: u32) {
-        let Some(state) = self.stage.host(host) else { return };
+        let Some(state) = self.stage.host(host) else {
+            return;
+        };
         if state.boot != boot || !state.alive {
             return;
         }
@@ -127,7 +150,9 @@ impl World {
     }
 
     fn machine_down(&mut self, machine: &ResourceId, hard: bool) {
-        let Some(host) = self.stage.find(machine) else { return };
+        let Some(host) = self.stage.find(machine) else {
+            return;
+        };
         if !self.stage.host(host).is_some_and(|host| host.alive) {
             return;
         }
@@ -145,7 +170,9 @@ impl World {
     }
 
     fn pause(&mut self, machine: &ResourceId, on: bool) {
-        let Some(host) = self.stage.find(machine) else { return };
+        let Some(host) = self.stage.find(machine) else {
+            return;
+        };
         self.stage.host_mut(host).paused = on;
         if let Some(member) = self.stage.host(host).and_then(|host| host.member) {
             self.with_etcd(|etcd, ground| match on {
@@ -157,12 +184,18 @@ impl World {
     }
 
     fn installed(&mut self, machine: &ResourceId, resource: &Arc<Resource>) {
-        let Some(host) = self.stage.find(machine) else { return };
+        let Some(host) = self.stage.find(machine) else {
+            return;
+        };
         match &resource.spec {
             Spec::Balancer { forwards } => {
                 for forward in forwards {
                     let role = self.role(&forward.role);
-                    let kind = if forward.api { LbKind::Api } else { LbKind::Ingress };
+                    let kind = if forward.api {
+                        LbKind::Api
+                    } else {
+                        LbKind::Ingress
+                    };
                     let settings = ForwardSettings::of(kind, &forward.check);
                     let backends: Vec<u16> = forward
                         .backends
@@ -195,14 +228,23 @@ impl World {
     /// A balancer names machines; once one of them has joined, its address is known to it.
     pub(super) fn refresh_balancers(&mut self) {
         for (host, resource) in self.watch.balancers() {
-            if !self.stage.host(host).is_some_and(|h| self.stage.find(&h.machine) == Some(host)) {
+            if !self
+                .stage
+                .host(host)
+                .is_some_and(|h| self.stage.find(&h.machine) == Some(host))
+            {
                 continue;
             }
-            let Spec::Balancer { forwards } = &resource.spec else { continue };
+            let Spec::Balancer { forwards } = &resource.spec else {
+                continue;
+            };
             for forward in forwards {
                 let role = self.role(&forward.role);
-                let backends: Vec<u16> =
-                    forward.backends.iter().filter_map(|m| self.stage.find(m)).collect();
+                let backends: Vec<u16> = forward
+                    .backends
+                    .iter()
+                    .filter_map(|m| self.stage.find(m))
+                    .collect();
                 self.with_traffic(|traffic, ground| {
                     traffic.set_backends(ground, host, role, &backends);
                 });
@@ -236,7 +278,9 @@ impl World {
     }
 
     fn machine_spec(&self, machine: &ResourceId) -> Option<Spec> {
-        self.cloud.machine(machine).map(|fact| fact.resource.spec.clone())
+        self.cloud
+            .machine(machine)
+            .map(|fact| fact.resource.spec.clone())
     }
 
     fn has_role(&self, machine: &ResourceId, role: Role) -> bool {
@@ -246,7 +290,10 @@ impl World {
     fn capacity_of(&self, machine: &ResourceId, kind: ProviderKind) -> Resources {
         let pool = machine.as_str().split('/').nth(1).unwrap_or_default();
         let pools = &self.manifest.spec.node_pools;
-        let given = pools.iter().find(|p| p.name == pool).and_then(|p| p.capacity);
+        let given = pools
+            .iter()
+            .find(|p| p.name == pool)
+            .and_then(|p| p.capacity);
         let known = || match self.machine_spec(machine) {
             Some(Spec::Machine { machine_type, .. }) => catalog::machine(kind, &machine_type),
             _ => None,
@@ -255,7 +302,9 @@ impl World {
     }
 
     fn uninstalled(&mut self, machine: &ResourceId, kind: Kind) {
-        let Some(host) = self.stage.find(machine) else { return };
+        let Some(host) = self.stage.find(machine) else {
+            return;
+        };
         match kind {
             Kind::Worker => self.with_kube(|kube, ground| kube.remove_node(ground, host)),
             Kind::Balancer => self.traffic.remove_balancer(host),
@@ -275,8 +324,10 @@ impl World {
         let Spec::RecordSet { ttl_s, check, .. } = &resource.spec else {
             panic!("{} is a record set", resource.id)
         };
-        let hosts: Vec<u16> =
-            addresses.iter().filter_map(|(machine, _)| self.stage.find(machine)).collect();
+        let hosts: Vec<u16> = addresses
+            .iter()
+            .filter_map(|(machine, _)| self.stage.find(machine))
+            .collect();
         if let Some(record) = self.records.get(&resource.id).copied() {
             self.with_traffic(|traffic, ground| traffic.set_record(ground, record, &hosts));
             return;
@@ -286,10 +337,11 @@ impl World {
             ttl: Span::from_secs(u64::from(*ttl_s)),
             check: *check,
             probe: self.probe_of(&resource.id),
-            publish_delay: PUBLISH,
+            publish_delay: Span::ZERO, // the provider's own delay is over
             dual_stack: false,
         };
-        let record = self.with_traffic(|traffic, ground| traffic.add_record(ground, settings, &hosts));
+        let record =
+            self.with_traffic(|traffic, ground| traffic.add_record(ground, settings, &hosts));
         self.records.insert(resource.id.clone(), record);
     }
 
@@ -304,7 +356,9 @@ impl World {
         let balancer = spec.dns.iter().find(leads).map(|dns| &dns.load_balancer);
         let lb = balancer.and_then(|name| spec.load_balancers.iter().find(|lb| lb.name == *name));
         let role = lb.and_then(|lb| Some(format!("{}/{}", lb.name, lb.roles.first()?.name)));
-        role.map_or(DnsProbe::Handshake, |role| DnsProbe::LiveBackend { role: self.role(&role) })
+        role.map_or(DnsProbe::Handshake, |role| DnsProbe::LiveBackend {
+            role: self.role(&role),
+        })
     }
 
     /// The number of a role of a load balancer, given on first sight.
@@ -328,8 +382,9 @@ impl World {
             EtcdNote::Answered { token, outcome } => self.etcd_answered(token, outcome),
             EtcdNote::Leads { member, term } => {
                 let label = self.stage.label(self.stage.host_of(member)).to_owned();
-                self.stage.note(Track::Etcd, format!("{label} leads in term {term}"));
-                self.watch.elected();
+                self.stage
+                    .note(Track::Etcd, format!("{label} leads in term {term}"));
+                self.elected();
                 self.look_at_etcd();
             }
             EtcdNote::SteppedDown { member, .. } => {
@@ -361,36 +416,60 @@ impl World {
         let record = |record: u16| {
             let found = self.records.iter().find(|(_, number)| **number == record);
             found.map_or(String::new(), |(id, _)| {
-                id.as_str().rsplit('/').next().unwrap_or_default().to_owned()
+                id.as_str()
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
             })
         };
         let (track, text) = match note {
-            TrafficNote::AddressLeft { record: r, host } => {
-                (Track::Entry, format!("DNS drops {} from {}", label(host), record(r)))
-            }
-            TrafficNote::AddressEntered { record: r, host } => {
-                (Track::Entry, format!("DNS gives {} for {}", label(host), record(r)))
-            }
-            TrafficNote::AllAddressesSick { record: r } => {
-                (Track::Entry, format!("all addresses of {} are sick: all are given", record(r)))
-            }
-            TrafficNote::BackendDown { balancer, role: r, host } => {
-                (Track::Entry, format!("{}: {} down for {}", label(balancer), label(host), role(r)))
-            }
-            TrafficNote::BackendUp { balancer, role: r, host } => {
-                (Track::Entry, format!("{}: {} up for {}", label(balancer), label(host), role(r)))
-            }
-            TrafficNote::NoBackend { balancer, role: r } => {
-                (Track::Entry, format!("{}: no backend left for {}", label(balancer), role(r)))
-            }
+            TrafficNote::AddressLeft { record: r, host } => (
+                Track::Entry,
+                format!("DNS drops {} from {}", label(host), record(r)),
+            ),
+            TrafficNote::AddressEntered { record: r, host } => (
+                Track::Entry,
+                format!("DNS gives {} for {}", label(host), record(r)),
+            ),
+            TrafficNote::AllAddressesSick { record: r } => (
+                Track::Entry,
+                format!("all addresses of {} are sick: all are given", record(r)),
+            ),
+            TrafficNote::BackendDown {
+                balancer,
+                role: r,
+                host,
+            } => (
+                Track::Entry,
+                format!("{}: {} down for {}", label(balancer), label(host), role(r)),
+            ),
+            TrafficNote::BackendUp {
+                balancer,
+                role: r,
+                host,
+            } => (
+                Track::Entry,
+                format!("{}: {} up for {}", label(balancer), label(host), role(r)),
+            ),
+            TrafficNote::NoBackend { balancer, role: r } => (
+                Track::Entry,
+                format!("{}: no backend left for {}", label(balancer), role(r)),
+            ),
             TrafficNote::PopulationFails { population, cause } => {
                 let name = self.watch.population(population);
-                (Track::Client, format!("{name}: requests begin to fail ({})", cause.name()))
+                (
+                    Track::Client,
+                    format!("{name}: requests begin to fail ({})", cause.name()),
+                )
             }
             TrafficNote::PopulationRecovers { population, since } => {
                 let name = self.watch.population(population);
                 let ago = self.stage.now().since(since);
-                (Track::Client, format!("{name}: clean again, last failure {ago} ago"))
+                (
+                    Track::Client,
+                    format!("{name}: clean again, last failure {ago} ago"),
+                )
             }
         };
         self.stage.note(track, text);
@@ -406,7 +485,9 @@ impl World {
             KubeNote::Counts { workload, counts } => {
                 self.watch.counts(self.stage.now(), workload, counts);
             }
-            KubeNote::Exited { component, host, .. } => {
+            KubeNote::Exited {
+                component, host, ..
+            } => {
                 let text = format!("{component:?} on {} exits", self.stage.label(host));
                 self.watch.say_once(&mut self.stage, Track::Kube, text);
             }

@@ -4,9 +4,9 @@
 //! call is answered once, at its deadline at the latest. The orchestrator can die at any entry of
 //! its journal, and starts again from nothing but that.
 
+use super::Happening;
 use super::World;
 use super::stage::ORCHESTRATOR;
-use super::Happening;
 use crate::outcome::Track;
 use quorate_engine::engine::{Engine, Task};
 use quorate_engine::journal::Entry;
@@ -91,9 +91,9 @@ impl Control {
         }
     }
 
-    /// The call, as long as nobody has answered it.
-    pub(super) fn open_call(&self, call: CallId) -> Option<Arc<Call>> {
-        self.open.get(&call).map(|(call, _)| Arc::clone(call))
+    /// Which life of the orchestrator this is.
+    pub(super) fn life(&self) -> u32 {
+        self.life
     }
 
     /// Rule 1 of the seam: the intent of a mutating call is durable before it starts.
@@ -103,7 +103,11 @@ impl Control {
                 if *resource == call.target && *verb == call.verb && *key == call.key)
         };
         let recorded = !call.verb.mutates() || self.journal.iter().rev().any(announces);
-        assert!(recorded, "{} {} was called before it was recorded", call.verb, call.target);
+        assert!(
+            recorded,
+            "{} {} was called before it was recorded",
+            call.verb, call.target
+        );
     }
 }
 
@@ -113,7 +117,8 @@ impl World {
         assert!(self.control.engine.is_none(), "there is one orchestrator");
         self.control.ending = None;
         let life = self.control.life;
-        self.stage.after(Span::ZERO, Happening::Control(ControlEvent::Start(life)));
+        self.stage
+            .after(Span::ZERO, Happening::Control(ControlEvent::Start(life)));
     }
 
     /// Stops the orchestrator where it stands: its journal stays.
@@ -159,7 +164,10 @@ impl World {
     /// Whether a plan is being carried out.
     #[must_use]
     pub fn is_changing(&self) -> bool {
-        self.control.engine.as_ref().is_some_and(Engine::is_changing)
+        self.control
+            .engine
+            .as_ref()
+            .is_some_and(Engine::is_changing)
     }
 
     pub(super) fn on_control(&mut self, event: ControlEvent) {
@@ -193,7 +201,9 @@ impl World {
 
     /// Something happens to the engine; what it wants is done, in order.
     fn tell(&mut self, event: Event) {
-        let Some(mut engine) = self.control.engine.take() else { return };
+        let Some(mut engine) = self.control.engine.take() else {
+            return;
+        };
         let mut effects = Vec::new();
         engine.handle(self.stage.now(), event, &mut effects);
         self.control.engine = Some(engine);
@@ -211,16 +221,25 @@ impl World {
         match effect {
             Effect::Record(entry) => return self.record(entry),
             Effect::Call { id, call, deadline } => {
-                assert!(deadline > now, "a call has time: {} {}", call.verb, call.target);
+                assert!(
+                    deadline > now,
+                    "a call has time: {} {}",
+                    call.verb,
+                    call.target
+                );
                 self.control.open.insert(id, (call, deadline));
                 let at = self.control.durable_at.max(now);
-                self.stage.queue.at(at, Happening::Control(ControlEvent::Launch(life, id)));
+                self.stage
+                    .queue
+                    .at(at, Happening::Control(ControlEvent::Launch(life, id)));
                 let late = ControlEvent::Deadline(life, id);
                 self.stage.queue.at(deadline, Happening::Control(late));
             }
             Effect::WakeAt(at) => {
                 assert!(at >= now, "a wake-up is never in the past");
-                self.stage.queue.at(at, Happening::Control(ControlEvent::Wake(life)));
+                self.stage
+                    .queue
+                    .at(at, Happening::Control(ControlEvent::Wake(life)));
             }
             Effect::Say(notice) => self.said(&notice),
             Effect::Done(ending) => {
@@ -257,7 +276,8 @@ impl World {
         self.stop_orchestrator();
         self.control.crashes += 1;
         let start = ControlEvent::Start(self.control.life);
-        self.stage.after(self.control.restart, Happening::Control(start));
+        self.stage
+            .after(self.control.restart, Happening::Control(start));
     }
 
     /// How often the orchestrator died.
@@ -267,7 +287,9 @@ impl World {
     }
 
     fn launch(&mut self, id: CallId) {
-        let Some((call, deadline)) = self.control.open.get(&id).cloned() else { return };
+        let Some((call, deadline)) = self.control.open.get(&id).cloned() else {
+            return;
+        };
         self.control.assert_recorded(&call);
         match call.lane {
             Lane::Provider(_) | Lane::Hosts => {
@@ -294,7 +316,8 @@ impl World {
             Notice::Started { .. } => {}
             Notice::Finished { step, took } => {
                 if worth_telling(step) {
-                    self.stage.note(Track::Engine, format!("{} ({took})", short(step)));
+                    self.stage
+                        .note(Track::Engine, format!("{} ({took})", short(step)));
                 }
             }
             Notice::Retrying { step, fault, after } => {
@@ -305,10 +328,12 @@ impl World {
                 }
             }
             Notice::Failed { step, fault } => {
-                self.stage.note(Track::Engine, format!("FAILED {}: {fault}", short(step)));
+                self.stage
+                    .note(Track::Engine, format!("FAILED {}: {fault}", short(step)));
             }
             Notice::Scaled { pool, size, reason } => {
-                self.stage.note(Track::Engine, format!("{pool} to {size} nodes: {reason}"));
+                self.stage
+                    .note(Track::Engine, format!("{pool} to {size} nodes: {reason}"));
             }
             Notice::Refused { problems } => {
                 let text = format!("the plan is unsound: {}", problems.join("; "));
@@ -320,7 +345,8 @@ impl World {
 
     fn planned(&mut self, steps: u32, held: &[String]) {
         if steps > 0 {
-            self.stage.note(Track::Engine, format!("plan of {steps} steps"));
+            self.stage
+                .note(Track::Engine, format!("plan of {steps} steps"));
         }
         for reason in held {
             let text = format!("held: {}", short(reason));
@@ -331,7 +357,9 @@ impl World {
     /// Everything that exists at providers is desired, and exists once, whenever the orchestrator
     /// says that nothing is left to do.
     fn check_owned(&mut self) {
-        let Some(engine) = &self.control.engine else { return };
+        let Some(engine) = &self.control.engine else {
+            return;
+        };
         let orphans: Vec<String> = self
             .cloud
             .orphans(engine.expected())
@@ -353,15 +381,24 @@ impl World {
 fn worth_telling(step: &str) -> bool {
     let verb = step.split(' ').next().unwrap_or_default();
     let machine = step.matches('/').count() == 2;
-    let told = [Verb::Init, Verb::Promote, Verb::MoveLeader, Verb::RemoveMember, Verb::Drain];
+    let told = [
+        Verb::Init,
+        Verb::Promote,
+        Verb::MoveLeader,
+        Verb::RemoveMember,
+        Verb::Drain,
+    ];
     let plain = [Verb::Create, Verb::Delete];
     let is = |verbs: &[Verb]| verbs.iter().any(|v| v.to_string() == verb);
-    is(&told) || (is(&plain) && machine && !step.contains("network.") && !step.contains("firewall."))
+    is(&told)
+        || (is(&plain) && machine && !step.contains("network.") && !step.contains("firewall."))
 }
 
 /// Without the cluster's name: `create control-htz/1`.
 fn short(text: &str) -> String {
-    let Some((before, after)) = text.split_once('/') else { return text.to_owned() };
+    let Some((before, after)) = text.split_once('/') else {
+        return text.to_owned();
+    };
     match before.rsplit_once(' ') {
         Some((verb, _)) => format!("{verb} {after}"),
         None => after.to_owned(),

@@ -73,7 +73,9 @@ impl etcd::Ground for EtcdGround<'_> {
 /// Whether the member on a host runs and knows a leader.
 pub(super) fn led(etcd: Option<&Etcd>, stage: &Stage, host: u16) -> bool {
     let member = stage.host(host).and_then(|host| host.member);
-    member.zip(etcd).is_some_and(|(member, etcd)| etcd.status(member).healthy)
+    member
+        .zip(etcd)
+        .is_some_and(|(member, etcd)| etcd.status(member).healthy)
 }
 
 /// Whether a write from there to the API would succeed now.
@@ -84,9 +86,9 @@ pub(super) fn api_writable(etcd: Option<&Etcd>, stage: &Stage, from: Seat) -> bo
             .api_hosts()
             .any(|host| able(host) && (host == node || stage.reaches(node, host))),
         Seat::ControlPlane(host) => able(host),
-        Seat::Operator => {
-            stage.api_hosts().any(|host| able(host) && stage.reaches(ORCHESTRATOR, host))
-        }
+        Seat::Operator => stage
+            .api_hosts()
+            .any(|host| able(host) && stage.reaches(ORCHESTRATOR, host)),
     }
 }
 
@@ -111,7 +113,11 @@ impl TrafficGround<'_> {
 
     /// kube-proxy of the node where a request enters picks one of the endpoints it knows.
     fn ingress(&mut self, request: Request, host: u16) -> Served {
-        let role = self.roles.get(usize::from(request.population)).copied().unwrap_or_default();
+        let role = self
+            .roles
+            .get(usize::from(request.population))
+            .copied()
+            .unwrap_or_default();
         let workload = self.workloads.get(usize::from(role)).copied().flatten();
         let Some(workload) = workload else {
             return Served::After(self.stage.service(INGRESS));
@@ -122,9 +128,16 @@ impl TrafficGround<'_> {
         }
         let pick = mix(u64::from(request.id.slot) << 32 | u64::from(request.id.generation));
         let pod = endpoints[(pick % endpoints.len() as u64) as usize];
-        if !self.kube.serves(&KubeView { stage: self.stage }, workload, pod) {
+        if !self
+            .kube
+            .serves(&KubeView { stage: self.stage }, workload, pod)
+        {
             // The endpoint is stale: its machine is silent, or its kernel refuses.
-            return if self.stage.runs(pod) { Served::Fails(Span::from_ms(1)) } else { Served::Later };
+            return if self.stage.runs(pod) {
+                Served::Fails(Span::from_ms(1))
+            } else {
+                Served::Later
+            };
         }
         if pod == host {
             return Served::After(self.stage.service(INGRESS));
@@ -133,9 +146,7 @@ impl TrafficGround<'_> {
         let there = self.stage.net.carry(now, host, pod);
         let back = self.stage.net.carry(now, pod, host);
         match (there, back) {
-            (Some(there), Some(back)) => {
-                Served::After(there + back + self.stage.service(INGRESS))
-            }
+            (Some(there), Some(back)) => Served::After(there + back + self.stage.service(INGRESS)),
             _ => Served::Later,
         }
     }
@@ -184,7 +195,10 @@ impl traffic::Ground for TrafficGround<'_> {
             RequestKind::Ingress => self.ingress(request, host),
             RequestKind::ApiRead => Served::After(self.stage.service(API_READ)),
             RequestKind::ApiWrite => {
-                self.stage.outbox.push_back(Cross::Write { request: request.id, host });
+                self.stage.outbox.push_back(Cross::Write {
+                    request: request.id,
+                    host,
+                });
                 Served::Later
             }
         }
@@ -248,7 +262,9 @@ impl kube::Ground for KubeGround<'_> {
     }
 
     fn drained(&mut self, host: u16, outcome: DrainOutcome) {
-        self.stage.outbox.push_back(Cross::Drained { host, outcome });
+        self.stage
+            .outbox
+            .push_back(Cross::Drained { host, outcome });
     }
 }
 
@@ -286,7 +302,10 @@ impl cloud::Ground for CloudGround<'_> {
         let host = self.stage.find(machine);
         let able = host.is_some_and(|host| api_writable(self.etcd, self.stage, Seat::Node(host)));
         if joins && !able {
-            return Err(Fault::new(FaultClass::Retryable, "no API server answers the join"));
+            return Err(Fault::new(
+                FaultClass::Retryable,
+                "no API server answers the join",
+            ));
         }
         Ok(())
     }

@@ -68,8 +68,9 @@ impl Stage {
         let mut net = Net::new(seed);
         net.add(orchestrator);
         // Between a good SSD (below 1 ms) and a busy shared disk (4.5 ms, measured by fdatasync).
-        let fsync_median =
-            seed.stream("disk", "median").between(Span::from_us(500), Span::from_us(4_500));
+        let fsync_median = seed
+            .stream("disk", "median")
+            .between(Span::from_us(500), Span::from_us(4_500));
         Self {
             seed,
             queue: Queue::default(),
@@ -103,15 +104,24 @@ impl Stage {
     /// Adds a line to the timeline, and its words to the chain.
     pub(crate) fn note(&mut self, track: Track, text: impl Into<String>) {
         let text = text.into();
-        self.chain.add(quorate_engine::random::hash_name(&text), self.now().0);
-        self.notes.push(Note { at: self.now(), track, text });
+        self.chain
+            .add(quorate_engine::random::hash_name(&text), self.now().0);
+        self.notes.push(Note {
+            at: self.now(),
+            track,
+            text,
+        });
     }
 
     /// Adds an endpoint that is no machine.
     pub(crate) fn add_endpoint(&mut self, endpoint: Endpoint) -> u16 {
         self.hosts.push(None);
         let number = self.net.add(endpoint);
-        assert_eq!(usize::from(number) + 1, self.hosts.len(), "endpoints are numbered alike");
+        assert_eq!(
+            usize::from(number) + 1,
+            self.hosts.len(),
+            "endpoints are numbered alike"
+        );
         number
     }
 
@@ -134,7 +144,11 @@ impl Stage {
             member: None,
             boot: 0,
         }));
-        assert_eq!(usize::from(number) + 1, self.hosts.len(), "endpoints are numbered alike");
+        assert_eq!(
+            usize::from(number) + 1,
+            self.hosts.len(),
+            "endpoints are numbered alike"
+        );
         self.by_machine.insert(machine.clone(), number);
         number
     }
@@ -144,7 +158,10 @@ impl Stage {
     }
 
     pub(crate) fn host_mut(&mut self, number: u16) -> &mut Host {
-        let host = self.hosts.get_mut(usize::from(number)).and_then(Option::as_mut);
+        let host = self
+            .hosts
+            .get_mut(usize::from(number))
+            .and_then(Option::as_mut);
         host.unwrap_or_else(|| panic!("endpoint {number} is a machine"))
     }
 
@@ -172,15 +189,17 @@ impl Stage {
         let has = |(_, host): &(usize, &Option<Host>)| {
             host.as_ref().is_some_and(|host| host.api_from.is_some())
         };
-        self.hosts.iter().enumerate().filter(has).map(|(number, _)| number as u16)
+        self.hosts
+            .iter()
+            .enumerate()
+            .filter(has)
+            .map(|(number, _)| number as u16)
     }
 
     /// Packets pass both ways and the machine runs.
     pub(crate) fn reaches(&self, from: u16, to: u16) -> bool {
         let now = self.now();
-        self.runs(to)
-            && self.net.is_open(now, from, to)
-            && self.net.is_open(now, to, from)
+        self.runs(to) && self.net.is_open(now, from, to) && self.net.is_open(now, to, from)
     }
 
     /// A member gets a host and a disk.
@@ -215,5 +234,7 @@ impl Stage {
 /// An id without the cluster's name.
 pub(crate) fn label(machine: &ResourceId) -> String {
     let text = machine.as_str();
-    text.split_once('/').map_or(text, |(_, rest)| rest).to_owned()
+    text.split_once('/')
+        .map_or(text, |(_, rest)| rest)
+        .to_owned()
 }

@@ -145,6 +145,19 @@ fn a_lost_creation_is_asked_for_and_repeated_with_its_key() {
 }
 
 #[test]
+fn a_creation_that_comes_after_all_is_caught_by_its_key() {
+    // It takes effect only after the question, and after its repetition.
+    let mut world = World::new(|call, nth| match (call.verb, nth) {
+        (Verb::Create, 0) => Fate::DoneAndLost(Span::from_secs(400)),
+        _ => fine(),
+    });
+    assert!(drive(&mut world, &one(Verb::Create)).complete());
+    world.come_to_rest();
+    assert_eq!(world.count(&machine(0), Verb::Create), 2);
+    assert_eq!(world.copies[&machine(0)].len(), 1);
+}
+
+#[test]
 fn a_name_that_is_taken_is_adopted_only_if_it_is_ours() {
     // Ours: made by a call whose answer was lost even to the world's own memory of keys.
     let mut world = World::new(|call, _| match call.verb {
@@ -198,6 +211,41 @@ fn a_wait_polls_until_what_it_waits_for() {
     assert_eq!(summary.to_string(), "4 done");
     assert_eq!(world.count(&machine(0), Verb::Describe), 4 + 1);
     assert_eq!(summary.replies.len(), 2);
+}
+
+#[test]
+fn a_machine_is_up_when_it_runs_and_has_an_address() {
+    let mut wait = step(machine(0), Verb::Describe, provider("htz"), &[0]);
+    wait.until = Some(Until::Running);
+    let plan = plan(vec![
+        step(machine(0), Verb::Create, provider("htz"), &[]),
+        wait,
+    ]);
+    let mut world = World::new(|_, _| fine());
+    world.bare = Span::from_secs(12);
+    assert!(drive(&mut world, &plan).complete());
+    assert_eq!(world.count(&machine(0), Verb::Describe), 4);
+
+    let mut world = World::new(|_, _| fine());
+    world.broken.insert(machine(0));
+    let summary = drive(&mut world, &plan);
+    assert_eq!(summary.failed.len(), 1);
+    assert_eq!(
+        world.count(&machine(0), Verb::Describe),
+        1,
+        "no use in waiting"
+    );
+}
+
+#[test]
+fn a_lane_is_used_up_to_its_budget_and_not_beyond() {
+    let steps = (0..20).map(|i| step(machine(i), Verb::Create, provider("htz"), &[]));
+    let mut world = World::new(|_, _| Fate::Fine(Span::from_ms(10)));
+    let begun = world.now;
+    drive(&mut world, &plan(steps.collect()));
+    // Four at once, then one every 700 ms; the last takes 10 ms.
+    let took = world.now.since(begun);
+    assert_eq!(took, Span::from_ms(16 * 700 + 10));
 }
 
 #[test]

@@ -205,3 +205,36 @@ fn etcds_own_refusal_is_waited_out() {
     let reads = world.count(&ResourceId::new("shop"), Verb::Cluster);
     assert_eq!(reads, 4, "each try is judged anew");
 }
+
+#[test]
+fn a_judgement_does_not_keep() {
+    // While the guard reads, a throttled drain silences the lane for a minute: by then the view is
+    // old, and is read again.
+    let plan = plan(vec![
+        change(Verb::RemoveMember, 2, &[]),
+        step(machine(5), Verb::Drain, Lane::Cluster, &[]),
+    ]);
+    let mut world = World::new(|call, nth| {
+        if call.verb == Verb::Drain && nth == 0 {
+            let mut fault = Fault::new(FaultClass::Retryable, "429");
+            fault.after = Some(Span::from_secs(60));
+            return Fate::Fault(Span::from_ms(100), fault);
+        }
+        fine()
+    });
+    world.members = members(3, 3);
+    let (done, _) = drive(&mut world, &plan);
+    assert_eq!((done, world.members.len()), (2, 2));
+    assert_eq!(world.count(&ResourceId::new("shop"), Verb::Cluster), 2);
+}
+
+#[test]
+fn a_cancellation_between_judgement_and_deed_leaves_the_deed() {
+    let plan = plan(vec![change(Verb::RemoveMember, 2, &[])]);
+    let mut world = World::new(|_, _| fine());
+    world.members = members(3, 3);
+    world.cancel_at = Some(world.now + Span::from_ms(100));
+    let (done, failed) = drive(&mut world, &plan);
+    assert_eq!((done, failed.len()), (0, 0));
+    assert_eq!((world.calls.len(), world.members.len()), (1, 3));
+}

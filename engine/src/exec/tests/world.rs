@@ -73,6 +73,11 @@ pub(super) struct World {
     /// Whether a repeated key makes nothing new.
     pub(super) keyed: bool,
     pub(super) cancel_at: Option<Time>,
+    cancelled: bool,
+    /// How long after its making a machine has no address.
+    pub(super) bare: Span,
+    /// Machines that will not come up.
+    pub(super) broken: BTreeSet<ResourceId>,
     pub(super) journal: Vec<Entry>,
     pub(super) calls: Vec<Made>,
     pub(super) effects: Vec<Effect>,
@@ -103,6 +108,9 @@ impl World {
             lag: Span::ZERO,
             keyed: true,
             cancel_at: None,
+            cancelled: false,
+            bare: Span::ZERO,
+            broken: BTreeSet::new(),
             journal: vec![Entry::Founded { uid: 42 }],
             calls: Vec::new(),
             effects: Vec::new(),
@@ -149,6 +157,11 @@ impl World {
                 }
                 let folded = Ledger::replay(&self.journal);
                 assert_eq!(ledger, folded, "living and recovering agree");
+                let ends = self.cancelled && self.open.is_empty();
+                assert!(
+                    !ends || executor.finished().is_some(),
+                    "cancelled: the last answer ends"
+                );
                 if executor.finished().is_some() {
                     assert!(self.open.is_empty(), "every call was answered");
                     return true;
@@ -163,6 +176,15 @@ impl World {
             input = self.happen(life, happening);
         }
         panic!("the executor makes no progress");
+    }
+
+    /// What was under way still happens, and nobody hears of it.
+    pub(super) fn come_to_rest(&mut self) {
+        self.life += 1;
+        while let Some(((at, _), (life, happening))) = self.queue.pop_first() {
+            self.now = at;
+            self.happen(life, happening);
+        }
     }
 
     fn carry_out(
@@ -196,10 +218,8 @@ impl World {
                 }
                 Effect::WakeAt(at) => {
                     assert!(at >= self.now, "a wake-up is not in the past");
-                    assert!(
-                        self.wake.is_none_or(|asked| at < asked),
-                        "only an earlier wake-up"
-                    );
+                    let better = |asked: Time| at < asked || asked <= self.now;
+                    assert!(self.wake.is_none_or(better), "only an earlier wake-up");
                     self.wake = Some(at);
                     self.later(at, Happening::Wake);
                 }
@@ -212,6 +232,7 @@ impl World {
 
     /// The rules a call must keep, seen from outside.
     fn check_call(&mut self, call: &Call, plan: &Plan, limits: &Limits) {
+        assert!(!self.cancelled, "nothing starts after a cancellation");
         if call.verb.mutates() {
             let intent = (call.target.clone(), call.verb, call.key);
             assert!(
@@ -304,7 +325,10 @@ impl World {
                 }
                 Some(Input::Wake)
             }
-            Happening::Cancel => living.then_some(Input::Cancel),
+            Happening::Cancel => living.then(|| {
+                self.cancelled = true;
+                Input::Cancel
+            }),
             Happening::Quietly(call) => {
                 let _unheard = self.take_effect(&call);
                 None
@@ -326,7 +350,7 @@ impl World {
                 self.told.insert(seen.id.clone());
             }
             Ok(Reply::Done) => {
-                let made = self.calls.iter().find(|made| made.id == call);
+                let made = self.calls.iter().rfind(|made| made.id == call);
                 self.told
                     .insert(made.expect("it was made").call.target.clone());
             }
@@ -353,7 +377,7 @@ impl World {
                 if !(self.keyed && copies.iter().any(|(key, _)| *key == call.key)) {
                     copies.push((call.key, self.now));
                 }
-                Ok(Reply::Seen(seen(id)))
+                Ok(Reply::Seen(self.seen(id)))
             }
             // Idempotent by nature: it is put there, or is there.
             Verb::Create | Verb::Update | Verb::Init | Verb::Drain => {
@@ -363,8 +387,11 @@ impl World {
                 }
                 Ok(Reply::Done)
             }
+            Verb::Describe if self.foreign.contains(id) => {
+                Ok(Reply::Seen(self.seen(&ResourceId::new("elsewhere/cp/0"))))
+            }
             Verb::Describe => Ok(if self.shows(id) {
-                Reply::Seen(seen(id))
+                Reply::Seen(self.seen(id))
             } else {
                 Reply::Absent
             }),
@@ -436,15 +463,22 @@ impl World {
             .filter(|call| call.target == *id && call.verb == verb)
             .count()
     }
-}
 
-fn seen(id: &ResourceId) -> Seen {
-    Seen {
-        id: id.clone(),
-        kind: Kind::Machine,
-        external: format!("ext-{id}"),
-        fingerprint: 0,
-        state: MachineState::Running,
-        address: Some(Ipv4Addr::new(203, 0, 113, (id.number() % 250) as u8)),
+    fn seen(&self, id: &ResourceId) -> Seen {
+        let made = self.copies.get(id).and_then(|copies| copies.first());
+        let bare = made.is_some_and(|(_, at)| *at + self.bare > self.now);
+        let address = Ipv4Addr::new(203, 0, 113, (id.number() % 250) as u8);
+        Seen {
+            id: id.clone(),
+            kind: Kind::Machine,
+            external: format!("ext-{id}"),
+            fingerprint: 0,
+            state: if self.broken.contains(id) {
+                MachineState::Error
+            } else {
+                MachineState::Running
+            },
+            address: (!bare).then_some(address),
+        }
     }
 }

@@ -133,6 +133,17 @@ fn nothing_comes_up_while_the_data_plane_is_down() {
     lift(&mut world, trouble);
     world.pass(Span::from_secs(100));
     assert!(world.is_up(&machine));
+    let trouble = inject(
+        &mut world,
+        Scope::provider("gcp").zone("z1"),
+        Trouble::DataDown,
+    );
+    assert!(world.cloud.reboot(&mut world.sky, &machine.id));
+    world.pass(Span::from_secs(900));
+    assert!(!world.is_up(&machine));
+    lift(&mut world, trouble);
+    world.pass(Span::from_secs(10));
+    assert!(world.is_up(&machine));
 }
 
 #[test]
@@ -162,6 +173,25 @@ fn a_throttled_api_refuses_sooner() {
         .clone()
         .expect_err("two at once, then one each 30 s");
     assert!(fault.after > Some(Span::from_secs(20)), "{fault:?}");
+    lift(&mut world, trouble);
+    assert_eq!(world.provider(Verb::Describe, &machine), Ok(Reply::Absent));
+}
+
+#[test]
+fn a_rate_is_imposed_and_lifted() {
+    let mut world = world(6);
+    let rate = Trouble::Rate {
+        burst: 2,
+        interval: Span::from_secs(60),
+    };
+    let trouble = inject(&mut world, Scope::provider("lab"), rate);
+    let machine = machine_at("lab", 1);
+    let outcomes = [(); 3].map(|()| world.provider(Verb::Describe, &machine));
+    assert_eq!(outcomes[..2], [Ok(Reply::Absent), Ok(Reply::Absent)]);
+    let fault = outcomes[2].clone().expect_err("two at once");
+    assert_eq!(fault.after.map(|after| after.as_secs()), Some(59));
+    world.pass(fault.after.expect("it says when"));
+    assert_eq!(world.provider(Verb::Describe, &machine), Ok(Reply::Absent));
     lift(&mut world, trouble);
     assert_eq!(world.provider(Verb::Describe, &machine), Ok(Reply::Absent));
 }

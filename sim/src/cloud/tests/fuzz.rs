@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quorate_engine::random::Stream;
 
 fn trouble(dice: &mut Stream) -> Trouble {
-    match dice.below(9) {
+    match dice.below(10) {
         0 => Trouble::ControlDown(Down::Silent),
         1 => Trouble::ControlDown(Down::Unavailable),
         2 => Trouble::DataDown,
@@ -16,6 +16,10 @@ fn trouble(dice: &mut Stream) -> Trouble {
         5 => Trouble::LostReplies { rate: 0.3 },
         6 => Trouble::Quota { machines: 2 },
         7 => Trouble::StockOut,
+        8 => Trouble::Rate {
+            burst: 2,
+            interval: Span::from_secs(5),
+        },
         _ => Trouble::FailedBuilds { rate: 0.5 },
     }
 }
@@ -72,6 +76,10 @@ fn run(seed: u64) -> String {
     let mut dice = Seed(seed).stream("fuzz", "dice");
     for nth in 0..3 {
         world.cloud.place(&mut world.sky, &own_host(nth, "box"));
+    }
+    for provider in ["htz", "aws", "azr", "dig", "lab"] {
+        world.cloud.place(&mut world.sky, &network_at(provider));
+        world.cloud.place(&mut world.sky, &machine_at(provider, 1));
     }
     let mut on = Vec::new();
     for _ in 0..150 {

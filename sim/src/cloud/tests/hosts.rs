@@ -88,7 +88,12 @@ fn new_addresses_are_told_again() {
     for address in [[192, 0, 2, 9], [192, 0, 2, 10]] {
         let mut call = call("hosts", Verb::Update, &peer);
         call.addresses = vec![(friend.clone(), address.into())];
+        let before = world.sky.now();
         world.ask(call.clone()).expect("done");
+        assert!(
+            world.sky.now().since(before) > Span::from_ms(1_500),
+            "it is work"
+        );
         let expected = Change::Installed {
             machine: host.id.clone(),
             resource: Arc::clone(&peer),
@@ -155,36 +160,75 @@ fn one_works_at_a_time_and_goes_on_without_its_caller() {
     assert_eq!(view(world.host(Verb::Probe, &host)), [Kind::Host]);
 }
 
+type Blow = fn(&mut Cloud, &mut Sky, &ResourceId) -> bool;
+
+/// Four ways to lose a machine, and whether its disk is kept.
+const BLOWS: [(&str, Blow, bool); 4] = [
+    ("kill", |c, s, id| c.kill(s, id), true),
+    ("stop", |c, s, id| c.stop(s, id), true),
+    ("reboot", |c, s, id| c.reboot(s, id), true),
+    ("destroy", |c, s, id| c.destroy(s, id), false),
+];
+
 #[test]
 fn a_machine_that_goes_takes_the_answer_with_it() {
-    type Blow = fn(&mut Cloud, &mut Sky, &ResourceId) -> bool;
-    let blows: [(&str, Blow, bool); 4] = [
-        ("kill", |c, s, id| c.kill(s, id), true),
-        ("stop", |c, s, id| c.stop(s, id), true),
-        ("reboot", |c, s, id| c.reboot(s, id), true),
-        ("destroy", |c, s, id| c.destroy(s, id), false),
-    ];
-    for (name, blow, keeps_disk) in blows {
+    for (name, blow, keeps_disk) in BLOWS {
         let mut world = world(6);
         let machine = world.up("lab", 1);
-        world.host(Verb::Create, &os(&machine)).expect("prepared");
+        let plane = on(
+            &machine,
+            "control-plane",
+            Spec::ControlPlane {
+                version: "1".into(),
+            },
+        );
+        world.cloud.mark_installed(&machine.id, Arc::clone(&plane));
         let id = world.put(
-            call("hosts", Verb::Create, &peer(&machine)),
-            Span::from_secs(60),
+            call("hosts", Verb::Create, &os(&machine)),
+            Span::from_secs(600),
         );
         world.pass(Span::from_secs(1));
         assert!(
             blow(&mut world.cloud, &mut world.sky, &machine.id),
             "{name}"
         );
-        world.pass(Span::from_secs(60));
+        world.pass(Span::from_secs(200));
         assert!(!world.sky.answers.contains_key(&id), "{name}: no answer");
         let on_disk: Vec<_> = world.cloud.installed(&machine.id).cloned().collect();
-        match keeps_disk {
-            true => assert_eq!(on_disk, [os(&machine)], "{name}"),
-            false => assert_eq!(on_disk, [], "{name}"),
-        }
+        assert_eq!(on_disk.contains(&plane), keeps_disk, "{name}");
+        assert!(
+            !on_disk.contains(&os(&machine)),
+            "{name}: half done is not done"
+        );
         assert_eq!(world.is_up(&machine), name == "reboot", "{name}");
+        if keeps_disk {
+            world.cloud.start(&mut world.sky, &machine.id);
+            world.pass(Span::from_secs(60));
+            assert_eq!(
+                world.host(Verb::Create, &os(&machine)),
+                Ok(Reply::Done),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_machine_that_goes_during_login_was_not_worked_on() {
+    for (name, blow, _) in BLOWS {
+        let mut world = world(6);
+        let machine = world.up("lab", 1);
+        let id = world.put(
+            call("hosts", Verb::Create, &os(&machine)),
+            Span::from_secs(600),
+        );
+        assert!(
+            blow(&mut world.cloud, &mut world.sky, &machine.id),
+            "{name}"
+        );
+        world.pass(Span::from_secs(100));
+        let outcome = world.sky.answers[&id].1.clone();
+        assert_eq!(class(outcome), FaultClass::Retryable, "{name}");
     }
 }
 
@@ -206,7 +250,20 @@ fn power_is_told_to_the_world_and_shown_by_the_api() {
     );
     let World { cloud, sky, .. } = &mut world;
     assert!(cloud.resume(sky, id));
+    assert!(cloud.kill(sky, id) && !cloud.stop(sky, id));
+    let running = MachineState::Running;
+    assert_eq!(
+        state(world.provider(Verb::Describe, &machine)),
+        running,
+        "it knows not"
+    );
+    let World { cloud, sky, .. } = &mut world;
+    assert!(cloud.start(sky, id) && !cloud.start(sky, id));
     assert!(cloud.stop(sky, id) && !cloud.kill(sky, id));
+    world.cloud.start(&mut world.sky, id);
+    world.pass(Span::from_secs(60));
+    let World { cloud, sky, .. } = &mut world;
+    assert!(cloud.stop(sky, id));
     assert_eq!(
         *last(&world),
         Change::MachineDown {
@@ -223,7 +280,7 @@ fn power_is_told_to_the_world_and_shown_by_the_api() {
     assert!(world.is_up(&machine), "an update switches it on");
     let ups = world.sky.changes.iter();
     let ups = ups.filter(|(_, change)| matches!(change, Change::MachineUp { .. }));
-    assert_eq!(ups.count(), 2);
+    assert_eq!(ups.count(), 3);
 }
 
 #[test]

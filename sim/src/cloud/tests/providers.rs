@@ -143,7 +143,7 @@ fn addresses_are_unique_and_do_not_depend_on_who_else_is_there() {
     let mut all = BTreeSet::new();
     let mut alone = world(5);
     let mut among = world(5);
-    for nth in 1..200 {
+    for nth in 1..2_000 {
         among.cloud.place(&mut among.sky, &machine_at("htz", nth));
     }
     for machine in among.cloud.machines() {
@@ -154,7 +154,7 @@ fn addresses_are_unique_and_do_not_depend_on_who_else_is_there() {
         );
         assert_eq!(machine.account.name, "htz");
     }
-    let last = machine_at("htz", 199);
+    let last = machine_at("htz", 1);
     alone.cloud.place(&mut alone.sky, &last);
     let of = |world: &World| world.cloud.machine(&last.id).map(|it| it.address);
     assert_eq!(of(&alone), of(&among));
@@ -182,6 +182,21 @@ fn too_many_requests_are_refused_until_the_bucket_fills() {
     let longest = refused.iter().filter_map(|fault| fault.after).max();
     assert!(longest > Some(Span::ZERO) && longest <= Some(Span::from_ms(240)));
     assert_eq!(world.provider(Verb::Describe, &cluster), Ok(Reply::Absent));
+}
+
+#[test]
+fn an_answer_comes_before_its_deadline_or_not_at_all() {
+    let answered = |patience: Span| {
+        let mut world = world(6);
+        let id = world.put(call("htz", Verb::Create, &network_at("htz")), patience);
+        world.pass(Span::from_secs(60));
+        assert_eq!(world.count(&network_at("htz")), 1, "it is done in any case");
+        world.sky.answers.get(&id).map(|(at, _)| *at)
+    };
+    let at = answered(Span::from_secs(60)).expect("there is time enough");
+    let took = at.since(Time::ZERO);
+    assert_eq!(answered(took), None);
+    assert_eq!(answered(took + Span::from_ns(1)), Some(at));
 }
 
 #[test]
@@ -296,9 +311,28 @@ fn records_reach_the_name_servers_later_and_the_last_version_counts() {
         addresses,
     };
     assert_eq!(said(&world).last(), Some(&expected));
+    let Change::Records { addresses, .. } = &expected else {
+        unreachable!("just made")
+    };
+    let print = seen(world.provider(Verb::Describe, &both)).fingerprint;
+    assert_eq!(
+        print,
+        both.spec.fingerprint_at(addresses),
+        "the label knows the addresses"
+    );
+    assert_ne!(print, both.spec.fingerprint_at(&[]));
     assert_eq!(
         class(world.provider(Verb::Create, &one)),
         FaultClass::Exists
+    );
+    for (nth, at) in [(1, "192.0.2.1"), (2, "192.0.2.2")] {
+        world.cloud.place(&mut world.sky, &own_host(nth, at));
+    }
+    let placed = resource("shop/dns/www", "cfl", both.spec.clone());
+    world.cloud.place(&mut world.sky, &placed);
+    assert_eq!(
+        seen(world.provider(Verb::Describe, &placed)).fingerprint,
+        print
     );
     world.provider(Verb::Delete, &one).expect("accepted");
     let id = one.id.clone();
