@@ -7,6 +7,7 @@ pub mod kube;
 pub mod net;
 pub mod outcome;
 pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod traffic;
 pub mod world;

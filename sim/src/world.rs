@@ -18,7 +18,7 @@ mod watch;
 pub use control::CrashPoint;
 pub use faults::{Applied, FaultError};
 pub use setup::{Site, WorldSettings};
-pub use watch::{Violation, Watch};
+pub use watch::{Invariant, Violation, Watch};
 
 use crate::cloud::{self, Cloud, CloudEvent};
 use crate::etcd::{Etcd, EtcdEvent, EtcdNote};
@@ -232,8 +232,11 @@ impl World {
                 Cross::Write { request, host } => self.write(request, host),
                 Cross::Drained { host, outcome } => self.drained(host, outcome),
                 Cross::Duplicated(id) => {
-                    self.watch
-                        .violated(self.stage.now(), format!("{id} exists twice"));
+                    self.watch.violated(
+                        Invariant::Owned,
+                        self.stage.now(),
+                        format!("{id} exists twice"),
+                    );
                 }
             }
         }

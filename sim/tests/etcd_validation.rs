@@ -5,6 +5,7 @@ use quorate_engine::time::Span;
 use quorate_sim::etcd::validate::election::{Losses, Setting, Summary, leader_losses};
 use quorate_sim::etcd::validate::fig16::{TimeoutRange, fig16};
 use quorate_sim::etcd::validate::known::{COMPUTED, MEASURED, MODELLED};
+use quorate_sim::etcd::validate::{election_table, fig16_table};
 use quorate_sim::etcd::version::{Options, Version};
 
 const MINUTE: Span = Span::from_secs(60);
@@ -163,4 +164,23 @@ fn leader_loss_of_a_real_etcd() {
     }
     println!("over 2 s: {over:.3}");
     assert!((0.04..0.15).contains(&over), "{over}");
+}
+
+#[test]
+fn tables_set_every_known_number_beside_ours() {
+    let fig16 = fig16_table(1, 200);
+    assert!(
+        fig16[0].theirs.is_none() && fig16[0].ours.is_none(),
+        "{:?}",
+        fig16[0]
+    );
+    assert!(fig16[1..].iter().all(|row| row.ours.is_some()));
+    let rows = election_table(1, 100);
+    let (computed, modelled, measured) = (6 * 10, 5 * 6, 3 * 8 + 2);
+    assert_eq!(rows.len(), computed + modelled + measured);
+    for row in rows.iter().filter(|row| row.what.contains("p50")) {
+        let (ours, theirs) = (row.ours.expect("a number"), row.theirs.expect("a number"));
+        // The rows of 20 losses each scatter by so much.
+        assert!((ours / theirs - 1.0).abs() < 0.15, "{row:?}");
+    }
 }

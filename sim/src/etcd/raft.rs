@@ -11,6 +11,8 @@
 mod election;
 mod membership;
 mod replication;
+#[cfg(test)]
+mod tests;
 
 pub use membership::Dropped;
 

@@ -7,6 +7,9 @@ pub mod election;
 pub mod fig16;
 pub mod flat;
 pub mod known;
+pub mod table;
+
+pub use table::{Compared, election_table, fig16_table};
 
 /// The value below which a share of `sorted` lies, by nearest rank. 0 for nothing.
 #[must_use]

@@ -2,6 +2,7 @@
 //! records change, leaders rise and fall.
 
 use super::stage::ORCHESTRATOR;
+use super::watch::Invariant;
 use super::{Happening, World};
 use crate::cloud::Change;
 use crate::etcd::EtcdNote;
@@ -228,10 +229,10 @@ impl World {
     /// A balancer names machines; once one of them has joined, its address is known to it.
     pub(super) fn refresh_balancers(&mut self) {
         for (host, resource) in self.watch.balancers() {
-            if !self
+            if self
                 .stage
                 .host(host)
-                .is_some_and(|h| self.stage.find(&h.machine) == Some(host))
+                .is_none_or(|h| self.stage.find(&h.machine) != Some(host))
             {
                 continue;
             }
@@ -406,7 +407,8 @@ impl World {
     fn take_violations(&mut self) {
         let Some(etcd) = &self.etcd else { return };
         for violation in etcd.violations() {
-            self.watch.violated(violation.at, violation.text.clone());
+            self.watch
+                .violated(Invariant::Raft, violation.at, violation.text.clone());
         }
     }
 

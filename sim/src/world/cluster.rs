@@ -7,6 +7,7 @@
 use super::control::ControlEvent;
 use super::grounds::led;
 use super::stage::ORCHESTRATOR;
+use super::watch::Invariant;
 use super::{Happening, World};
 use crate::etcd::{
     Change, Etcd, MemberId, Options, Outcome as EtcdOutcome, Refusal as EtcdRefusal, Request,
@@ -461,7 +462,7 @@ impl World {
         if held && !holds {
             let text = format!("{change:?} leaves {has} of {} voters healthy", after.len());
             self.watch
-                .violated(self.stage.now(), format!("quorum guard: {text}"));
+                .violated(Invariant::Guard, self.stage.now(), text);
         }
     }
 

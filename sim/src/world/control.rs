@@ -7,6 +7,7 @@
 use super::Happening;
 use super::World;
 use super::stage::ORCHESTRATOR;
+use super::watch::Invariant;
 use crate::outcome::Track;
 use quorate_engine::engine::{Engine, Task};
 use quorate_engine::journal::Entry;
@@ -302,6 +303,7 @@ impl World {
     fn said(&mut self, notice: &Notice) {
         match notice {
             Notice::Converged => {
+                self.watch.calm_at(self.stage.now());
                 if self.control.converged_at.is_none() {
                     self.control.converged_at = Some(self.stage.now());
                     self.stage.note(Track::Engine, "converged: nothing to do");
@@ -331,13 +333,18 @@ impl World {
                 self.stage
                     .note(Track::Engine, format!("FAILED {}: {fault}", short(step)));
             }
+            Notice::Forced { step, refusal } => {
+                let text = format!("FORCED {}: {refusal}", short(step));
+                self.stage.note(Track::Engine, text);
+            }
             Notice::Scaled { pool, size, reason } => {
                 self.stage
                     .note(Track::Engine, format!("{pool} to {size} nodes: {reason}"));
             }
             Notice::Refused { problems } => {
                 let text = format!("the plan is unsound: {}", problems.join("; "));
-                self.watch.violated(self.stage.now(), text.clone());
+                self.watch
+                    .violated(Invariant::Plan, self.stage.now(), text.clone());
                 self.stage.note(Track::Check, text);
             }
         }
@@ -367,7 +374,8 @@ impl World {
             .map(|owned| format!("{} at {} is an orphan", owned.seen.id, owned.provider))
             .collect();
         for orphan in orphans {
-            self.watch.violated(self.stage.now(), orphan);
+            self.watch
+                .violated(Invariant::Owned, self.stage.now(), orphan);
         }
     }
 

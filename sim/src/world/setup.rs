@@ -4,7 +4,7 @@ use super::World;
 use super::control::Control;
 use super::stage::Stage;
 use super::watch::Watch;
-use crate::cloud::{Account, Cloud};
+use crate::cloud::{Account, Cloud, Ended};
 use crate::kube::{Kube, Settings, WorkloadSpec};
 use crate::net::Endpoint;
 use crate::traffic::{PopulationSettings, ResolverSettings, Target, Traffic};
@@ -15,6 +15,7 @@ use quorate_engine::manifest::Manifest;
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::resource::{Resource, ResourceId, Spec};
+use quorate_engine::seam::Lane;
 use quorate_engine::time::Span;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -227,6 +228,50 @@ impl World {
             .iter()
             .filter_map(|workload| self.kube.workload(&workload.name));
         ids.map(|id| self.kube.counts(id).pending).sum()
+    }
+
+    /// Machines that exist, by pool.
+    #[must_use]
+    pub fn machines_by_pool(&self) -> BTreeMap<String, u64> {
+        let mut pools = BTreeMap::new();
+        for fact in self.cloud.machines() {
+            let pool = fact
+                .resource
+                .id
+                .as_str()
+                .split('/')
+                .nth(1)
+                .unwrap_or_default();
+            *pools.entry(pool.to_owned()).or_insert(0) += 1;
+        }
+        pools
+    }
+
+    /// Voters of etcd, by provider.
+    #[must_use]
+    pub fn voters_by_provider(&self) -> BTreeMap<String, u64> {
+        let mut providers = BTreeMap::new();
+        let Some(etcd) = &self.etcd else {
+            return providers;
+        };
+        for voter in etcd.config().voters {
+            let host = self.stage.host(self.stage.host_of(voter));
+            let provider = host.map_or(String::new(), |host| host.place.provider.clone());
+            *providers.entry(provider).or_insert(0) += 1;
+        }
+        providers
+    }
+
+    /// Calls that a provider's API refused, failed or left unanswered, so far.
+    #[must_use]
+    pub fn failed_calls(&self) -> BTreeMap<String, u64> {
+        let mut providers = BTreeMap::new();
+        for ((lane, _, ended), count) in self.cloud.tally() {
+            if let (Lane::Provider(name), Ended::Bad(_) | Ended::Unheard) = (lane, ended) {
+                *providers.entry(name.to_string()).or_insert(0) += count;
+            }
+        }
+        providers
     }
 
     /// Every parameter that was drawn for the whole run.

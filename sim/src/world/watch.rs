@@ -17,9 +17,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+/// What must always hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// One leader per term, no acknowledged write lost, agreeing committed prefixes.
+    Raft,
+    /// No change of membership leaves fewer than a quorum healthy.
+    Guard,
+    /// What exists at providers is desired, and exists once.
+    Owned,
+    /// Every plan is sound, and a world that is as desired plans empty.
+    Plan,
+}
+
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
     /// When.
     pub at: Time,
     /// What.
@@ -45,6 +60,8 @@ pub struct Watch {
     counts: BTreeMap<WorkloadId, Vec<(Time, Counts)>>,
     said: BTreeSet<String>,
     retries: u64,
+    /// When the orchestrator found nothing to do.
+    calm: Vec<Time>,
 }
 
 impl Watch {
@@ -114,8 +131,9 @@ impl Watch {
             .unwrap_or_default()
     }
 
-    pub(super) fn violated(&mut self, at: Time, text: impl Into<String>) {
+    pub(super) fn violated(&mut self, invariant: Invariant, at: Time, text: impl Into<String>) {
         let violation = Violation {
+            invariant,
             at,
             text: text.into(),
         };
@@ -126,6 +144,17 @@ impl Watch {
         {
             self.violations.push(violation);
         }
+    }
+
+    /// When the orchestrator first found nothing to do at or after this instant.
+    #[must_use]
+    pub fn calm_after(&self, at: Time) -> Option<Time> {
+        let next = self.calm.partition_point(|calm| *calm < at);
+        self.calm.get(next).copied()
+    }
+
+    pub(super) fn calm_at(&mut self, at: Time) {
+        self.calm.push(at);
     }
 
     pub(super) fn elected_at(&mut self, at: Time) {

@@ -1,11 +1,11 @@
 //! What a cluster does when it is hurt, in a flat world.
 
+mod torment;
+
 use super::*;
 use crate::etcd::member_id::Change;
 use crate::etcd::validate::flat::Flat;
 use crate::etcd::version::Version;
-use crate::kernel::Chain;
-use quorate_engine::random::Stream;
 
 const V3_4: Options = Options::of(Version::new(4, 23));
 const V3_5: Options = Options::of(Version::new(5, 21));
@@ -416,100 +416,43 @@ fn a_majority_without_its_data_is_found_out() {
     );
 }
 
-/// Everything at once, from a stream: what goes wrong next, to whom, and when.
-fn torment(options: Options, voters: usize, seed: u64) -> (Etcd, Flat, u64) {
-    let mut flat = Flat::new(Span::from_ms(8), Span::from_ms(6));
-    let mut etcd = Etcd::new(options, Seed(seed), voters);
-    etcd.start_all(&mut flat);
-    let mut draws: Stream = Seed(seed).stream("torment", "test");
-    for write in 0..400 {
-        let pick = |draws: &mut Stream, n: usize| MemberId(draws.below(n as u64) as u8);
-        let n = etcd.members().count();
-        let (one, other) = (pick(&mut draws, n), pick(&mut draws, n));
-        let request = match draws.below(40) {
-            0..2 => return_nothing(|| etcd.crash(&mut flat, one)),
-            2..8 => return_nothing(|| etcd.start(&mut flat, one)),
-            8..10 => return_nothing(|| flat.cut(one, other)),
-            10 => return_nothing(|| flat.isolate(one, Members::first(n))),
-            11..14 => return_nothing(|| flat.heal()),
-            14 => return_nothing(|| etcd.pause(&mut flat, one)),
-            15..18 => return_nothing(|| etcd.resume(&mut flat, one)),
-            18 => return_nothing(|| etcd.stop(&mut flat, one)),
-            19 if n < 12 => etcd
-                .provision()
-                .map(|m| Request::Change(Change::AddLearner(m))),
-            20 => Some(Request::Change(Change::Promote(one))),
-            21 if etcd.config().voters.len() > 3 => Some(Request::Change(Change::Remove(one))),
-            22 => Some(Request::MoveLeader(one)),
-            _ => None,
-        };
-        if let (Some(request), Some(leader)) = (request, etcd.leader()) {
-            etcd.request(&mut flat, (leader, write), request, &always);
+#[test]
+fn messages_of_a_stream_do_not_overtake_each_other() {
+    /// Distances that jump from message to message, and every arrival that was asked for.
+    struct Jitter(Flat, u64, Vec<(MemberId, MemberId, Time)>);
+    impl Ground for Jitter {
+        fn now(&self) -> Time {
+            self.0.now()
         }
-        let _: Outcome = etcd.propose(&mut flat, other, write);
-        let next = flat.now() + Span::from_ms(draws.below(600));
-        flat.run(&mut etcd, next);
+        fn after(&mut self, delay: Span, event: EtcdEvent) {
+            if let EtcdEvent::Deliver { message, .. } = event {
+                self.2.push((message.from, message.to, self.now() + delay));
+            }
+            self.0.after(delay, event);
+        }
+        fn carry(&mut self, _: MemberId, _: MemberId) -> Option<Span> {
+            self.1 = (self.1 + 67) % 150;
+            Some(Span::from_ms(self.1))
+        }
+        fn fsync(&mut self, _: MemberId) -> Span {
+            Span::from_ms(2)
+        }
+        fn note(&mut self, _: EtcdNote) {}
     }
-    let mut chain = Chain::default();
-    for (at, note) in &flat.notes {
-        chain.add(
-            quorate_engine::random::hash_name(&format!("{note:?}")),
-            at.0,
-        );
+    let (mut etcd, flat, leader) = elected(V3_5, 3, 13);
+    let mut jitter = Jitter(flat, 0, Vec::new());
+    for write in 0..100 {
+        etcd.propose(&mut jitter, leader, write).expect("it runs");
+        let until = jitter.now() + Span::from_ms(30);
+        while let Some(event) = jitter.0.next(until) {
+            etcd.handle(&mut jitter, event);
+        }
     }
-    (etcd, flat, chain.hash())
-}
-
-fn return_nothing(act: impl FnOnce()) -> Option<Request> {
-    act();
-    None
-}
-
-#[test]
-fn nothing_breaks_a_promise_and_a_healed_cluster_works() {
-    let mut done = 0;
-    for seed in 0..150 {
-        let compacting = Options {
-            snapshot_count: 40,
-            catch_up_entries: 5,
-            ..[V3_4, V3_5][seed as usize % 2]
-        };
-        let (mut etcd, mut flat, _) = torment(compacting, 3 + 2 * (seed as usize % 2), seed);
-        assert!(
-            etcd.violations().is_empty(),
-            "seed {seed}: {:?}",
-            etcd.violations()
-        );
-        flat.heal();
-        etcd.members()
-            .for_each(|member| etcd.resume(&mut flat, member));
-        etcd.config()
-            .all()
-            .for_each(|member| etcd.start(&mut flat, member));
-        let at = flat.now() + Span::from_secs(20);
-        flat.run(&mut etcd, at);
-        let leader = etcd
-            .leader()
-            .unwrap_or_else(|| panic!("seed {seed}: nobody leads"));
-        etcd.propose(&mut flat, leader, 10_000).expect("it runs");
-        let at = flat.now() + Span::from_secs(1);
-        flat.run(&mut etcd, at);
-        assert_eq!(completed(&flat, 10_000), Some(true), "seed {seed}");
-        assert!(
-            etcd.violations().is_empty(),
-            "seed {seed}: {:?}",
-            etcd.violations()
-        );
-        let ok =
-            |(_, note): &&(Time, EtcdNote)| matches!(note, EtcdNote::Completed { ok: true, .. });
-        done += flat.notes.iter().filter(ok).count();
+    for from in Members::first(3) {
+        for to in Members::first(3) {
+            let pair = jitter.2.iter().filter(|(a, b, _)| (*a, *b) == (from, to));
+            assert!(pair.map(|(_, _, at)| at).is_sorted());
+        }
     }
-    assert!(done > 15_000, "{done} writes prove little");
-}
-
-#[test]
-fn a_run_is_a_function_of_its_seed() {
-    let hash = |seed| torment(V3_5, 5, seed).2;
-    assert_eq!(hash(1), hash(1));
-    assert_ne!(hash(1), hash(2));
+    assert!(jitter.2.len() > 400);
 }

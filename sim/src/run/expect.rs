@@ -1,0 +1,448 @@
+//! What was measured, against what was expected.
+
+use super::play::{Injected, Play, Played};
+use crate::outcome::{Held, Unit, Verdict};
+use crate::scenario::{Amount, Expectation, Measure};
+use crate::world::Invariant;
+use quorate_engine::time::{Span, Time};
+use quorate_engine::units::{Duration, Percent};
+
+/// Failures within this time after an election count as its own: clients were still waiting.
+const SETTLE: Span = Span::from_secs(2);
+
+/// Everything that was to hold, in the order of the report.
+pub(super) fn all(play: &Play<'_>) -> Vec<Held> {
+    let mut held: Vec<Held> = play.validity().into_iter().collect();
+    held.extend(safety(play));
+    if play.phases.is_empty() {
+        return held;
+    }
+    held.extend(by_design(play));
+    held.extend(
+        play.prepared
+            .scenario
+            .expect
+            .iter()
+            .map(|expected| judge(play, expected)),
+    );
+    held
+}
+
+/// The invariants that are always on.
+fn safety(play: &Play<'_>) -> Vec<Held> {
+    let all = [
+        (
+            Invariant::Raft,
+            "one leader per term, no acknowledged write lost",
+        ),
+        (Invariant::Guard, "the quorum guard is never violated"),
+        (
+            Invariant::Owned,
+            "no orphan and no duplicate at any provider",
+        ),
+        (
+            Invariant::Plan,
+            "every plan is sound, and a converged world plans empty",
+        ),
+    ];
+    let row = |(invariant, name): (Invariant, &str)| {
+        let broken = play
+            .world
+            .watch()
+            .violations()
+            .iter()
+            .filter(|v| v.invariant == invariant);
+        let texts: Vec<String> = broken
+            .map(|v| format!("{}: {}", Time(v.at.since(play.zero).0), v.text))
+            .collect();
+        Held {
+            name: format!("safety: {name}"),
+            verdict: if texts.is_empty() {
+                Verdict::Pass
+            } else {
+                Verdict::FailSafety
+            },
+            detail: texts.join("; "),
+            value: None,
+            unit: Unit::None,
+        }
+    };
+    all.into_iter().map(row).collect()
+}
+
+/// Phases in which the cluster is known not to serve writes: they hold exactly if etcd was
+/// without a leader for most of the time.
+fn by_design(play: &Play<'_>) -> Vec<Held> {
+    let scenario = &play.prepared.scenario;
+    let marked = scenario
+        .phases
+        .iter()
+        .zip(&play.phases)
+        .filter(|(p, _)| p.unavailable_by_design);
+    let row = |played: &Played| {
+        let gaps = play.world.watch().leaderless(played.from, played.to);
+        let lost: u64 = gaps.iter().map(|(from, to)| to.since(*from).0).sum();
+        let whole = played.to.since(played.from).0;
+        let unavailable = lost * 2 > whole;
+        Held {
+            name: format!("no quorum in \"{}\", as designed", played.name),
+            verdict: if unavailable {
+                Verdict::UnavailableByDesign
+            } else {
+                Verdict::Invalid
+            },
+            detail: format!("no leader for {} of {}", Span(lost), Span(whole)),
+            value: Some(Span(lost).as_ms()),
+            unit: Unit::Ms,
+        }
+    };
+    marked.map(|(_, played)| row(played)).collect()
+}
+
+/// What was measured: a value with its unit, and what to say beside it.
+struct Measured {
+    value: Option<u64>,
+    unit: Unit,
+    detail: String,
+}
+
+impl Measured {
+    fn ms(span: Span, detail: impl Into<String>) -> Self {
+        Self {
+            value: Some(span.as_ms()),
+            unit: Unit::Ms,
+            detail: detail.into(),
+        }
+    }
+
+    fn count(count: u64, detail: impl Into<String>) -> Self {
+        Self {
+            value: Some(count),
+            unit: Unit::Count,
+            detail: detail.into(),
+        }
+    }
+}
+
+fn judge(play: &Play<'_>, expected: &Expectation) -> Held {
+    let measured = measure(play, expected);
+    let at_most = expected
+        .at_most
+        .as_ref()
+        .and_then(|amount| bound(expected.measure, amount));
+    let at_least = expected
+        .at_least
+        .as_ref()
+        .and_then(|amount| bound(expected.measure, amount));
+    let within = |value: u64| {
+        at_most.is_none_or(|most| value <= most) && at_least.is_none_or(|least| value >= least)
+    };
+    // What never came about is later than any bound.
+    let holds = measured.value.map_or(at_most.is_none(), within);
+    Held {
+        name: name(expected),
+        verdict: if holds {
+            Verdict::Pass
+        } else {
+            class(expected.measure)
+        },
+        detail: measured.detail,
+        value: measured.value,
+        unit: measured.unit,
+    }
+}
+
+fn name(expected: &Expectation) -> String {
+    let mut name = match expected.measure {
+        Measure::Leaderless => "longest time without a leader",
+        Measure::Converged => "converged after the last fault",
+        Measure::Availability => "availability",
+        Measure::Recovery => "recovery",
+        Measure::FailedOutsideElections => "requests failed outside elections",
+        Measure::LostWrites => "acknowledged writes lost",
+        Measure::Replaced => "machines replaced",
+        Measure::Machines => "machines",
+        Measure::Voters => "voters",
+        Measure::Elections => "elections",
+        Measure::Crashes => "crashes of the orchestrator",
+        Measure::Diagnosed => "the checker warns:",
+        Measure::PodsMissing => "longest time with pods missing",
+        Measure::FailedCalls => "failed calls",
+    }
+    .to_owned();
+    if let Some(of) = &expected.of {
+        let link = if expected.measure == Measure::Diagnosed {
+            " "
+        } else {
+            " of "
+        };
+        name.push_str(&format!("{link}{of}"));
+    }
+    if let Some(phase) = &expected.phase {
+        name.push_str(&format!(" in \"{phase}\""));
+    }
+    let show = |amount: &Amount| match amount {
+        Amount::Count(count) => count.to_string(),
+        Amount::Text(text) => text.clone(),
+    };
+    if let Some(least) = &expected.at_least {
+        name.push_str(&format!(" >= {}", show(least)));
+    }
+    if let Some(most) = &expected.at_most {
+        name.push_str(&format!(" <= {}", show(most)));
+    }
+    name
+}
+
+/// How bad it is if a measure is out of bounds.
+fn class(measure: Measure) -> Verdict {
+    match measure {
+        Measure::LostWrites | Measure::Replaced => Verdict::FailSafety,
+        Measure::Leaderless | Measure::Converged | Measure::Machines | Measure::Voters => {
+            Verdict::FailLiveness
+        }
+        Measure::Availability
+        | Measure::Recovery
+        | Measure::FailedOutsideElections
+        | Measure::PodsMissing
+        | Measure::Diagnosed => Verdict::FailSlo,
+        // What must have happened for the run to say anything.
+        Measure::Elections | Measure::Crashes | Measure::FailedCalls => Verdict::Invalid,
+    }
+}
+
+/// A bound in the unit of its measure; none where it is written in another, which the scenario's
+/// check reports.
+pub(super) fn bound(measure: Measure, amount: &Amount) -> Option<u64> {
+    match (measure, amount) {
+        (
+            Measure::Leaderless | Measure::Converged | Measure::Recovery | Measure::PodsMissing,
+            Amount::Text(text),
+        ) => text
+            .parse::<Duration>()
+            .ok()
+            .map(|duration| duration.0.as_ms()),
+        (
+            Measure::Leaderless | Measure::Converged | Measure::Recovery | Measure::PodsMissing,
+            Amount::Count(0),
+        ) => Some(0),
+        (Measure::Availability, Amount::Text(text)) => {
+            text.parse::<Percent>().ok().map(|percent| percent.0)
+        }
+        (
+            Measure::FailedOutsideElections
+            | Measure::LostWrites
+            | Measure::Replaced
+            | Measure::Machines
+            | Measure::Voters
+            | Measure::Elections
+            | Measure::Crashes
+            | Measure::Diagnosed
+            | Measure::FailedCalls,
+            Amount::Count(count),
+        ) => Some(*count),
+        _ => None,
+    }
+}
+
+fn measure(play: &Play<'_>, expected: &Expectation) -> Measured {
+    let (from, to) = interval(play, expected);
+    let of = expected.of.as_deref().unwrap_or_default();
+    let watch = play.world.watch();
+    match expected.measure {
+        Measure::Leaderless => {
+            let gaps = watch.leaderless(from, to);
+            let count = gaps.len();
+            Measured::ms(watch.longest_leaderless(from, to), format!("{count} gaps"))
+        }
+        Measure::Converged => converged(play, from, to),
+        Measure::Availability => availability(play, of, from, to),
+        Measure::Recovery => recovery(play, of, from, to),
+        Measure::FailedOutsideElections => outside_elections(play, of, from, to),
+        Measure::LostWrites => {
+            let broken = watch
+                .violations()
+                .iter()
+                .filter(|v| v.invariant == Invariant::Raft);
+            Measured::count(broken.count() as u64, "")
+        }
+        Measure::Replaced => {
+            let within = |(at, _): &&(Time, _)| *at >= from && *at <= to;
+            let all: Vec<String> = watch
+                .replaced()
+                .iter()
+                .filter(within)
+                .map(|(_, id)| id.to_string())
+                .collect();
+            Measured::count(all.len() as u64, all.join(", "))
+        }
+        Measure::Machines => at_end(play, expected, |played| played.machines.get(of)),
+        Measure::Voters => at_end(play, expected, |played| played.voters.get(of)),
+        Measure::FailedCalls => {
+            let before = play.phases.iter().rev().find(|played| played.to <= from);
+            let before = before
+                .and_then(|played| played.failed_calls.get(of))
+                .copied();
+            let after = at_end(play, expected, |played| played.failed_calls.get(of)).value;
+            Measured::count(after.unwrap_or(0) - before.unwrap_or(0), "")
+        }
+        Measure::Elections => {
+            let all = watch
+                .elections()
+                .iter()
+                .filter(|at| **at >= from && **at <= to);
+            Measured::count(all.count() as u64, "")
+        }
+        Measure::Crashes => Measured::count(u64::from(play.world.crashes()), ""),
+        Measure::Diagnosed => {
+            let found = play.prepared.codes.iter().filter(|code| **code == of);
+            Measured::count(found.count() as u64, play.prepared.codes.join(", "))
+        }
+        Measure::PodsMissing => pods_missing(play, of, from, to),
+    }
+}
+
+/// The phase that is meant, or all of them.
+fn interval(play: &Play<'_>, expected: &Expectation) -> (Time, Time) {
+    let named = |played: &&Played| Some(&played.name) == expected.phase.as_ref();
+    let end = play.phases.last().map_or(play.zero, |played| played.to);
+    play.phases
+        .iter()
+        .find(named)
+        .map_or((play.zero, end), |played| (played.from, played.to))
+}
+
+fn at_end(
+    play: &Play<'_>,
+    expected: &Expectation,
+    get: impl Fn(&Played) -> Option<&u64>,
+) -> Measured {
+    let named = |played: &&Played| Some(&played.name) == expected.phase.as_ref();
+    let played = play.phases.iter().find(named).or(play.phases.last());
+    Measured::count(played.and_then(get).copied().unwrap_or(0), "")
+}
+
+fn population(play: &Play<'_>, name: &str) -> Option<u16> {
+    let names = play.world.watch().populations();
+    names
+        .iter()
+        .position(|known| known == name)
+        .map(|number| number as u16)
+}
+
+fn converged(play: &Play<'_>, from: Time, to: Time) -> Measured {
+    let within = |i: &&Injected| i.from >= from && i.from <= to;
+    let last = play
+        .injected
+        .iter()
+        .filter(within)
+        .map(|i| i.to)
+        .max()
+        .unwrap_or(from);
+    match play.world.watch().calm_after(last) {
+        Some(at) => Measured::ms(at.since(last), ""),
+        None => Measured {
+            value: None,
+            unit: Unit::Ms,
+            detail: "the orchestrator still found something to do at the end".to_owned(),
+        },
+    }
+}
+
+fn availability(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
+    let (mut ok, mut ended) = (0, 0);
+    for number in 0..play.world.watch().populations().len() as u16 {
+        if of.is_empty() || play.world.watch().population(number) == of {
+            let (good, all) = play.world.traffic().stats(number).between(from, to);
+            ok += good;
+            ended += all;
+        }
+    }
+    let share = (ended > 0).then(|| ok * 1_000_000 / ended);
+    let failed = ended - ok;
+    Measured {
+        value: share,
+        unit: Unit::Share,
+        detail: format!("{failed} of {ended} failed"),
+    }
+}
+
+fn recovery(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
+    let Some(number) = population(play, of) else {
+        return Measured {
+            value: None,
+            unit: Unit::Ms,
+            detail: format!("no clients called {of}"),
+        };
+    };
+    let stats = play.world.traffic().stats(number);
+    let mut worst = (Span::ZERO, String::new());
+    for (index, injected) in play.injected.iter().enumerate() {
+        if injected.from < from || injected.from > to {
+            continue;
+        }
+        let next = play.injected[index + 1..]
+            .iter()
+            .find(|next| next.from > injected.from);
+        let until = next
+            .map_or(to, |next| next.from)
+            .max(injected.from + Span(1));
+        let span = stats
+            .clean_after(injected.from, until, None)
+            .unwrap_or_default();
+        if span > worst.0 {
+            worst = (span, injected.label.clone());
+        }
+    }
+    Measured::ms(worst.0, worst.1)
+}
+
+fn outside_elections(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
+    let Some(number) = population(play, of) else {
+        return Measured::count(0, format!("no clients called {of}"));
+    };
+    let gaps = play.world.watch().leaderless(play.zero, to);
+    let excused = |start: Time, end: Time| {
+        gaps.iter()
+            .any(|(begin, stop)| start <= *stop + SETTLE && end >= *begin)
+    };
+    let stats = play.world.traffic().stats(number);
+    let failed = stats
+        .failures
+        .iter()
+        .filter(|f| f.start >= from && f.start < to);
+    let outside: Vec<Time> = failed
+        .filter(|f| !excused(f.start, f.end))
+        .map(|f| f.start)
+        .collect();
+    let first = outside.first().map(|at| Time(at.since(play.zero).0));
+    let detail = first.map_or(String::new(), |at| format!("the first began at {at}"));
+    Measured::count(outside.len() as u64, detail)
+}
+
+fn pods_missing(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
+    let Some(id) = play.workloads.get(of) else {
+        return Measured {
+            value: None,
+            unit: Unit::Ms,
+            detail: format!("no workload {of}"),
+        };
+    };
+    let series = play.world.kube().series(*id);
+    let mut longest = Span::ZERO;
+    let mut since: Option<Time> = None;
+    for (at, counts) in series.iter().filter(|(at, _)| *at <= to) {
+        match (counts.ready < counts.desired, since) {
+            (true, None) => since = Some(*at),
+            (false, Some(begin)) => {
+                longest = longest.max(at.max(&from).since(begin.max(from)));
+                since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+    if let Some(begin) = since {
+        longest = longest.max(to.since(begin.max(from)));
+    }
+    Measured::ms(longest, "")
+}

@@ -1,0 +1,606 @@
+//! Phases, faults and changes over time.
+
+use super::{Prepared, expect};
+use crate::kube::WorkloadId;
+use crate::outcome::{Bar, Held, Note, Recovery, Run, Series, Success, Track, Unit, Verdict};
+use crate::scenario::{Asks, Clients, Condition, Fault, FaultVerb, OperatingSystem, Phase, Start};
+use crate::traffic::{Arrivals, Os, PopulationSettings, RequestKind};
+use crate::world::{Applied, CrashPoint, Site, World, WorldSettings};
+use quorate_engine::engine::Mode;
+use quorate_engine::manifest::LbKind;
+use quorate_engine::random::Seed;
+use quorate_engine::time::{Span, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How long the orchestrator may take to build the cluster before a scenario that starts with one.
+const BUILD_LIMIT: Span = Span::from_secs(4 * 3_600);
+
+/// Clients are watched so long before the first phase: the steady state.
+const WARM_UP: Span = Span::from_secs(60);
+
+/// How often a condition is looked at.
+const LOOK: Span = Span::from_ms(100);
+
+/// After the last phase, requests under way may end.
+const COOL_DOWN: Span = Span::from_secs(30);
+
+/// A fault that began.
+#[derive(Debug, Clone)]
+pub(super) struct Injected {
+    pub(super) phase: usize,
+    pub(super) fault: usize,
+    pub(super) label: String,
+    pub(super) from: Time,
+    pub(super) to: Time,
+}
+
+/// A phase that was played.
+#[derive(Debug, Clone)]
+pub(super) struct Played {
+    pub(super) name: String,
+    pub(super) from: Time,
+    pub(super) to: Time,
+    /// Machines by pool, voters by provider, failed calls by provider: at its end.
+    pub(super) machines: BTreeMap<String, u64>,
+    pub(super) voters: BTreeMap<String, u64>,
+    pub(super) failed_calls: BTreeMap<String, u64>,
+}
+
+/// One run under way.
+pub(super) struct Play<'a> {
+    pub(super) prepared: &'a Prepared,
+    pub(super) seed: u64,
+    pub(super) world: World,
+    pub(super) zero: Time,
+    pub(super) phases: Vec<Played>,
+    pub(super) injected: Vec<Injected>,
+    pub(super) workloads: BTreeMap<String, WorkloadId>,
+    /// Why the run says nothing.
+    pub(super) invalid: Vec<String>,
+    on: Vec<(Applied, usize, Option<Time>)>,
+    parameters: Vec<(String, String)>,
+}
+
+/// What comes next in a phase.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    at: Time,
+    fault: usize,
+    nth: u64,
+}
+
+impl<'a> Play<'a> {
+    pub(super) fn new(prepared: &'a Prepared, seed: u64) -> Self {
+        let scenario = &prepared.scenario;
+        let settings = WorldSettings {
+            manifest: Arc::clone(&prepared.manifest),
+            seed: Seed(seed),
+            mode: Mode::Keep {
+                interval: scenario.orchestrator.interval.0,
+            },
+            patience: scenario.orchestrator.patience.0,
+            restart: scenario.orchestrator.restart.0,
+        };
+        Self {
+            prepared,
+            seed,
+            world: World::new(&settings),
+            zero: Time::ZERO,
+            phases: Vec::new(),
+            injected: Vec::new(),
+            workloads: BTreeMap::new(),
+            invalid: Vec::new(),
+            on: Vec::new(),
+            parameters: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(mut self) -> Run {
+        self.parameters = self.world.parameters();
+        if self.prepared.scenario.start == Start::Built && !self.build() {
+            return self.outcome();
+        }
+        self.find_workloads();
+        self.zero = self.world.now();
+        if self.prepared.scenario.start == Start::Empty {
+            self.plan_crash();
+            self.world.start_orchestrator();
+        }
+        for index in 0..self.prepared.scenario.phases.len() {
+            self.phase(index);
+        }
+        for population in 0..self.populations() {
+            self.world.stop_population(population);
+        }
+        let end = self.world.now() + COOL_DOWN;
+        self.world.run(end);
+        self.outcome()
+    }
+
+    fn populations(&self) -> u16 {
+        self.world.watch().populations().len() as u16
+    }
+
+    /// Lets the orchestrator build the cluster, and clients come to rest.
+    fn build(&mut self) -> bool {
+        self.world.start_orchestrator();
+        let limit = self.world.now() + BUILD_LIMIT;
+        self.world
+            .run_until(limit, |world| world.converged_at().is_some());
+        let Some(built) = self.world.converged_at() else {
+            self.invalid
+                .push(format!("the cluster was not built within {BUILD_LIMIT}"));
+            return false;
+        };
+        let calls = self.world.journal().len();
+        self.parameters.push((
+            "built before the first phase".to_owned(),
+            format!("in {}, {calls} journal entries", built.since(Time::ZERO)),
+        ));
+        if !self.prepared.scenario.orchestrator.heals {
+            self.world.stop_orchestrator();
+        }
+        self.add_clients();
+        // Backends, resolvers and elections settle; then the steady state is watched.
+        let watched = self.world.now() + Span::from_secs(30);
+        self.world.run(watched);
+        let ready = watched + WARM_UP;
+        self.world.run(ready);
+        self.check_steady(watched, ready);
+        self.world.take_notes();
+        true
+    }
+
+    fn check_steady(&mut self, from: Time, to: Time) {
+        for number in 0..self.populations() {
+            let (ok, ended) = self.world.traffic().stats(number).between(from, to);
+            let name = self.world.watch().population(number);
+            if ended == 0 || ok * 100 < ended * 99 {
+                self.invalid.push(format!(
+                    "steady state: {ok} of {ended} requests of {name} succeeded before the first \
+                     phase, and 99% are needed"
+                ));
+            }
+        }
+    }
+
+    fn add_clients(&mut self) {
+        let scenario = &self.prepared.scenario;
+        for clients in &scenario.clients {
+            let site = Site {
+                name: clients.name.clone(),
+                rtt: clients.rtt.0,
+            };
+            let site = self.world.add_site(&site);
+            let settings = population(clients, site, self.kind_of(clients));
+            match self
+                .world
+                .add_population(&clients.name, &clients.through, settings)
+            {
+                Some(number) => self.world.start_population(number),
+                None => self
+                    .invalid
+                    .push(format!("nothing leads to {}", clients.through)),
+            }
+        }
+    }
+
+    fn kind_of(&self, clients: &Clients) -> RequestKind {
+        let balancers = &self.prepared.manifest.spec.load_balancers;
+        let (balancer, role) = clients.through.split_once('/').unwrap_or_default();
+        let roles = balancers
+            .iter()
+            .filter(|lb| lb.name == balancer)
+            .flat_map(|lb| &lb.roles);
+        let api = roles
+            .clone()
+            .any(|r| r.name == role && r.kind == LbKind::Api);
+        match (api, clients.asks) {
+            (false, _) => RequestKind::Ingress,
+            (true, Asks::Read) => RequestKind::ApiRead,
+            (true, Asks::Write) => RequestKind::ApiWrite,
+        }
+    }
+
+    fn find_workloads(&mut self) {
+        for workload in &self.prepared.manifest.spec.workloads {
+            if let Some(id) = self.world.kube().workload(&workload.name) {
+                self.workloads.insert(workload.name.clone(), id);
+            }
+        }
+    }
+
+    /// A crash whose entry is not given hits another entry with each seed, before or after it is
+    /// durable: as many seeds as twice the entries cover them all.
+    fn plan_crash(&mut self) {
+        let mut faults = self
+            .prepared
+            .scenario
+            .phases
+            .iter()
+            .flat_map(|phase| &phase.faults);
+        let crash = faults
+            .find(|fault| fault.verb == FaultVerb::OrchestratorCrash && fault.every.is_none());
+        let Some(crash) = crash else { return };
+        let durable = self.seed.is_multiple_of(2);
+        let entry = crash.entry.unwrap_or_else(|| {
+            let entries = self.entries_without_crash().max(1);
+            ((self.seed.saturating_sub(1) / 2) % u64::from(entries)) as u32 + 1
+        });
+        let when = if durable { "after" } else { "before" };
+        self.parameters.push((
+            "crash".to_owned(),
+            format!("{when} entry {entry} is durable"),
+        ));
+        self.world.crash_at(CrashPoint { entry, durable });
+    }
+
+    /// How long the journal gets if nothing dies.
+    fn entries_without_crash(&self) -> u32 {
+        let mut calm = Play::new(self.prepared, self.seed);
+        calm.world.start_orchestrator();
+        let limit = calm.world.now() + BUILD_LIMIT;
+        calm.world
+            .run_until(limit, |world| world.converged_at().is_some());
+        calm.world.journal().len() as u32
+    }
+
+    fn phase(&mut self, index: usize) {
+        let phase = &self.prepared.scenario.phases[index];
+        let from = self.world.now();
+        let to = from + phase.lasts.0;
+        self.world.note(Track::Phase, phase.name.clone());
+        let mut due = self.schedule(phase, index, from, to);
+        let mut conditional: Vec<usize> = Vec::new();
+        for (number, fault) in phase.faults.iter().enumerate() {
+            if fault.when.is_some() {
+                conditional.push(number);
+            }
+        }
+        let mut changes: Vec<usize> = (0..phase.changes.len()).collect();
+        loop {
+            let next_due = due.iter().map(|due| due.at).min();
+            let next_end = self.on.iter().filter_map(|(_, _, end)| *end).min();
+            let next_change = changes.iter().map(|c| from + phase.changes[*c].at.0).min();
+            let look = (!conditional.is_empty()).then(|| self.world.now() + LOOK);
+            let next = [next_due, next_end, next_change, look]
+                .into_iter()
+                .flatten()
+                .min();
+            let next = next.unwrap_or(to).min(to);
+            self.world.run(next);
+            if next >= to {
+                break;
+            }
+            self.end_due(next);
+            self.change(index, next, from, &mut changes);
+            self.conditions(phase, &mut conditional, &mut due);
+            self.begin_due(index, next, to, &mut due);
+        }
+        self.end_all(to);
+        self.close_phase(phase, from, to);
+    }
+
+    /// When each fault of a phase begins; conditional ones come later.
+    fn schedule(&self, phase: &Phase, index: usize, from: Time, to: Time) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (number, fault) in phase.faults.iter().enumerate() {
+            if fault.when.is_some() || self.crash_is_planned(fault) {
+                continue;
+            }
+            let mut at = from + fault.at.0;
+            let mut nth = 0;
+            let mut gaps = Seed(self.seed).stream(&format!("{index}/{number}"), "fault-gaps");
+            while at < to {
+                due.push(Due {
+                    at,
+                    fault: number,
+                    nth,
+                });
+                nth += 1;
+                let Some(every) = fault.every else { break };
+                at += match fault.poisson {
+                    true => gaps.exponential(every.0).max(Span::from_ms(1)),
+                    false => every.0,
+                };
+            }
+        }
+        due
+    }
+
+    /// The crash at an entry is set up before the orchestrator starts.
+    fn crash_is_planned(&self, fault: &Fault) -> bool {
+        fault.verb == FaultVerb::OrchestratorCrash
+            && fault.every.is_none()
+            && self.prepared.scenario.start == Start::Empty
+    }
+
+    fn conditions(&mut self, phase: &Phase, conditional: &mut Vec<usize>, due: &mut Vec<Due>) {
+        let now = self.world.now();
+        let world = &self.world;
+        conditional.retain(|number| {
+            let fault = &phase.faults[*number];
+            let condition = fault.when.unwrap_or(Condition::Converged);
+            let holds = world.holds(condition);
+            if holds {
+                due.push(Due {
+                    at: now + fault.at.0,
+                    fault: *number,
+                    nth: 0,
+                });
+            }
+            !holds
+        });
+    }
+
+    fn begin_due(&mut self, index: usize, now: Time, to: Time, due: &mut Vec<Due>) {
+        let mut begins: Vec<Due> = due.iter().copied().filter(|due| due.at <= now).collect();
+        due.retain(|due| due.at > now);
+        begins.sort_by_key(|due| (due.at, due.fault));
+        for Due {
+            fault: number, nth, ..
+        } in begins
+        {
+            let fault = &self.prepared.scenario.phases[index].faults[number];
+            let entity = format!("{index}/{number}/{nth}");
+            let mut luck = Seed(self.seed).stream(&entity, "fault-target");
+            let Ok(applied) = self.world.begin(fault, &mut luck) else {
+                continue;
+            };
+            let end = fault.lasts.map(|lasts| now + lasts.0);
+            self.injected.push(Injected {
+                phase: index,
+                fault: number,
+                label: applied.label.clone(),
+                from: now,
+                to: end.unwrap_or(to).min(to),
+            });
+            self.on.push((applied, index, end));
+        }
+    }
+
+    fn end_due(&mut self, now: Time) {
+        let (over, on) = std::mem::take(&mut self.on)
+            .into_iter()
+            .partition(|(_, _, end)| end.is_some_and(|end| end <= now));
+        self.on = on;
+        let over: Vec<(Applied, usize, Option<Time>)> = over;
+        for (applied, _, _) in over {
+            self.world.end(applied);
+        }
+    }
+
+    fn end_all(&mut self, now: Time) {
+        for injected in &mut self.injected {
+            injected.to = injected.to.min(now);
+        }
+        for (applied, _, _) in std::mem::take(&mut self.on) {
+            self.world.end(applied);
+        }
+    }
+
+    fn change(&mut self, index: usize, now: Time, from: Time, changes: &mut Vec<usize>) {
+        let phase = &self.prepared.scenario.phases[index];
+        let due: Vec<usize> = changes
+            .iter()
+            .copied()
+            .filter(|c| from + phase.changes[*c].at.0 <= now)
+            .collect();
+        changes.retain(|c| !due.contains(c));
+        for number in due {
+            let change = &phase.changes[number];
+            if let Some(path) = &change.apply {
+                self.world.note(Track::Fault, format!("apply {path}"));
+                self.world.retarget(&self.prepared.others[path]);
+            }
+            if let Some(scale) = &change.scale {
+                let text = format!("scale {} to {} pods", scale.workload, scale.replicas);
+                self.world.note(Track::Fault, text);
+                self.world.scale(&scale.workload, scale.replicas);
+            }
+        }
+    }
+
+    fn close_phase(&mut self, phase: &Phase, from: Time, to: Time) {
+        let played = Played {
+            name: phase.name.clone(),
+            from,
+            to,
+            machines: self.world.machines_by_pool(),
+            voters: self.world.voters_by_provider(),
+            failed_calls: self.world.failed_calls(),
+        };
+        self.phases.push(played);
+        self.find_workloads();
+    }
+
+    fn outcome(mut self) -> Run {
+        self.find_silent_faults();
+        let expectations = expect::all(&self);
+        let verdict = expectations
+            .iter()
+            .map(|held| held.verdict)
+            .max()
+            .unwrap_or(Verdict::Invalid);
+        let zero = self.zero;
+        let shifted = |note: &Note| Note {
+            at: Time(note.at.since(zero).0),
+            ..note.clone()
+        };
+        Run {
+            scenario: self.prepared.scenario.name.clone(),
+            seed: self.seed,
+            verdict,
+            trace_hash: format!("{:016x}", self.world.trace_hash()),
+            events: self.world.events(),
+            simulated: self.world.now().since(Time::ZERO),
+            recoveries: self.recoveries(),
+            notes: self.world.notes().iter().map(shifted).collect(),
+            series: self.series(),
+            parameters: self.parameters,
+            expectations,
+        }
+    }
+
+    /// A scenario that injects nothing it was asked for says nothing.
+    fn find_silent_faults(&mut self) {
+        if self.phases.is_empty() {
+            return;
+        }
+        for (index, phase) in self.prepared.scenario.phases.iter().enumerate() {
+            for (number, fault) in phase.faults.iter().enumerate() {
+                let hit = self
+                    .injected
+                    .iter()
+                    .any(|i| (i.phase, i.fault) == (index, number));
+                let crashed = self.crash_is_planned(fault) && self.world.crashes() > 0;
+                if !hit && !crashed {
+                    let name = &phase.name;
+                    self.invalid.push(format!(
+                        "{:?} of phase {name} was never injected",
+                        fault.verb
+                    ));
+                }
+            }
+        }
+    }
+
+    fn recoveries(&self) -> Vec<Recovery> {
+        let mut recoveries = Vec::new();
+        for (index, injected) in self.injected.iter().enumerate() {
+            let later = self.injected[index + 1..]
+                .iter()
+                .find(|next| next.from > injected.from);
+            let end = self
+                .phases
+                .get(injected.phase)
+                .map_or(injected.to, |phase| phase.to);
+            let until = later
+                .map_or(end, |next| next.from)
+                .max(injected.from + Span(1));
+            for population in 0..self.populations() {
+                let stats = self.world.traffic().stats(population);
+                let recovery = stats
+                    .clean_after(injected.from, until, None)
+                    .unwrap_or_default();
+                let hurt = |f: &&crate::traffic::Failed| f.end > injected.from && f.start < until;
+                recoveries.push(Recovery {
+                    fault: injected.label.clone(),
+                    at: Time(injected.from.since(self.zero).0),
+                    of: self.world.watch().population(population).to_owned(),
+                    recovery,
+                    failed: stats.failures.iter().filter(hurt).count() as u64,
+                });
+            }
+        }
+        recoveries
+    }
+
+    fn series(&self) -> Series {
+        let zero = self.zero;
+        let end = self.phases.last().map_or(zero, |phase| phase.to);
+        let on = |time: Time| Time(time.since(zero).0);
+        let bar = |label: &str, from, to| Bar {
+            label: label.to_owned(),
+            from: on(from),
+            to: on(to),
+        };
+        let watch = self.world.watch();
+        let from_zero = |times: &[(Time, Option<String>)]| {
+            let first = times
+                .partition_point(|(at, _)| *at <= zero)
+                .saturating_sub(1);
+            times[first.min(times.len())..]
+                .iter()
+                .map(|(at, x)| (on(*at), x.clone()))
+                .collect()
+        };
+        let quorum = watch.quorum();
+        let first = quorum
+            .partition_point(|(at, _, _)| *at <= zero)
+            .saturating_sub(1);
+        Series {
+            span: (Time::ZERO, on(end)),
+            phases: self
+                .phases
+                .iter()
+                .map(|p| bar(&p.name, p.from, p.to))
+                .collect(),
+            faults: self
+                .injected
+                .iter()
+                .map(|i| bar(&i.label, i.from, i.to))
+                .collect(),
+            leader: from_zero(watch.leader()),
+            quorum: quorum[first.min(quorum.len())..]
+                .iter()
+                .map(|(at, voters, healthy)| (on(*at), *voters, *healthy))
+                .collect(),
+            success: (0..self.populations())
+                .map(|number| self.success(number, end))
+                .collect(),
+        }
+    }
+
+    /// A population's successes and failures in some 300 buckets.
+    fn success(&self, number: u16, end: Time) -> Success {
+        let first = self.zero.since(Time::ZERO).as_secs() as usize;
+        let last = end.since(Time::ZERO).as_secs() as usize;
+        let width = (last - first).div_ceil(300).max(1);
+        let seconds = &self.world.traffic().stats(number).seconds;
+        let seconds = &seconds[first.min(seconds.len())..last.min(seconds.len())];
+        let sum = |bucket: &[crate::traffic::Second]| {
+            bucket
+                .iter()
+                .fold((0, 0), |(ok, failed), s| (ok + s.ok, failed + s.failed))
+        };
+        Success {
+            name: self.world.watch().population(number).to_owned(),
+            bucket: Span::from_secs(width as u64),
+            counts: seconds.chunks(width).map(sum).collect(),
+        }
+    }
+
+    /// The reasons for which the run says nothing, as one expectation that did not hold.
+    pub(super) fn validity(&self) -> Option<Held> {
+        (!self.invalid.is_empty()).then(|| Held {
+            name: "the run is valid".to_owned(),
+            verdict: Verdict::Invalid,
+            detail: self.invalid.join("; "),
+            value: None,
+            unit: Unit::None,
+        })
+    }
+}
+
+fn population(clients: &Clients, site: u16, kind: RequestKind) -> PopulationSettings {
+    let weight = |(system, share): (&OperatingSystem, &quorate_engine::units::Percent)| {
+        (os(*system), share.0 as u32)
+    };
+    let mut os_mix: Vec<(Os, u32)> = clients.systems.iter().map(weight).collect();
+    if os_mix.is_empty() {
+        os_mix.push((Os::Linux, 1));
+    }
+    PopulationSettings {
+        site,
+        kind,
+        interval: Span(Span::from_secs(1_000).0 / clients.rate.0.max(1)),
+        arrivals: Arrivals::Poisson,
+        os_mix,
+        request_timeout: clients.timeout.0,
+        connect_timeout: clients.connect_timeout.map(|timeout| timeout.0),
+        ..PopulationSettings::default()
+    }
+}
+
+fn os(system: OperatingSystem) -> Os {
+    match system {
+        OperatingSystem::Linux => Os::Linux,
+        OperatingSystem::LinuxOld => Os::LinuxOld,
+        OperatingSystem::Windows => Os::Windows,
+        OperatingSystem::Macos => Os::Macos,
+        OperatingSystem::Ios => Os::Ios,
+        OperatingSystem::Android => Os::Android,
+    }
+}
