@@ -1,7 +1,6 @@
 //! The bridge to the simulated world: the only file that knows how a scenario is run.
 
 use crate::input::ScenarioInput;
-use quorate_engine::diagnostic::Finding;
 use quorate_engine::manifest::Manifest;
 use quorate_engine::random::hash_name;
 use quorate_sim::outcome::Run;
@@ -23,29 +22,19 @@ pub(crate) struct Prepared {
 }
 
 /// Makes a scenario ready to run.
-///
-/// # Errors
-/// Mistakes of the scenario that only show beside its manifests.
-pub(crate) fn prepare(input: &ScenarioInput) -> Result<Prepared, Vec<Finding>> {
-    let run = runner(input)?;
+pub(crate) fn prepare(input: &ScenarioInput) -> Prepared {
     let scenario = &input.document.value;
-    Ok(Prepared {
+    let ready = quorate_sim::run::Prepared::new(scenario.clone(), &input.manifests);
+    Prepared {
         file: input.file.clone(),
         scenario: scenario.name.clone(),
         title: scenario.title.clone(),
         seeds: u64::from(scenario.seeds),
         manifest: fingerprint(&input.manifests[&scenario.manifest]),
-        run,
-    })
+        run: Box::new(move |seed| ready.run(seed)),
+    }
 }
 
 fn fingerprint(manifest: &Manifest) -> u64 {
     hash_name(&serde_json::to_string(manifest).expect("a manifest is plain data"))
-}
-
-/// How a seed of this scenario is run.
-fn runner(_input: &ScenarioInput) -> Result<Runner, Vec<Finding>> {
-    let place = quorate_engine::diagnostic::Path::root();
-    let finding = Finding::error("no-world", &place, "this build has no simulated world");
-    Err(vec![finding.fix("use a build of the whole workspace")])
 }
