@@ -42,7 +42,7 @@ pub mod validate;
 pub mod version;
 
 pub use cluster::{
-    Etcd, EtcdEvent, EtcdNote, Ground, Outcome, Refusal, Request, Rules, Status, View,
+    Etcd, EtcdEvent, EtcdNote, Ground, Life, Outcome, Refusal, Request, Rules, Status, View,
 };
 pub use member_id::{Change, Config, MemberId, Members};
 pub use version::{Options, Version};
