@@ -48,7 +48,8 @@ impl Build<'_> {
         for balanced in self.rebalanced.clone() {
             self.draft.settled(delete, balanced);
         }
-        self.draft.name(&gone(machine), delete);
+        let absent = self.wait_until_absent((machine, provider), delete);
+        self.draft.name(&gone(machine), absent);
     }
 
     /// Drains a node and removes its Node object.

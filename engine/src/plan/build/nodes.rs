@@ -3,6 +3,7 @@
 use super::Build;
 use crate::manifest::Role;
 use crate::observed::Sight;
+use crate::plan::Until;
 use crate::plan::condition::Condition;
 use crate::plan::draft::Ref;
 use crate::resource::{Kind, ResourceId};
@@ -59,9 +60,23 @@ impl Build<'_> {
             for step in before.drain(..) {
                 self.draft.after(delete, step);
             }
-            before.push(delete);
+            before.push(self.wait_until_absent((&node.id, &node.provider), delete));
         }
         self.make(node, &format!("replaces a lost machine: {why}"), &before)
+    }
+
+    /// Waits until a machine that is being deleted is gone, with its name and its address.
+    pub(super) fn wait_until_absent(
+        &mut self,
+        (machine, provider): (&ResourceId, &str),
+        delete: Ref,
+    ) -> Ref {
+        let why = "the provider removes it in the background";
+        let target = (machine, Kind::Machine, provider);
+        let wait = self.draft.bare(Verb::Describe, target, why);
+        self.draft.until(wait, Until::Absent);
+        self.draft.after(wait, delete);
+        wait
     }
 
     /// Removes the Node object of a machine from the cluster, if it has one.
