@@ -3,6 +3,7 @@
 use super::World;
 use super::control::Control;
 use super::stage::Stage;
+use super::tally::Tally;
 use super::watch::Watch;
 use crate::cloud::{Account, Cloud, Ended};
 use crate::kube::{Kube, Settings, WorkloadSpec};
@@ -79,7 +80,7 @@ impl World {
             writes: BTreeMap::new(),
             next_write: 1,
             storage: None,
-            events: 0,
+            tally: Tally::default(),
         };
         for provider in &manifest.spec.providers {
             if provider.kind.has_dns() {
