@@ -4,6 +4,35 @@
 
 pub mod measure;
 
+use std::time::Duration;
+
+/// The most memory this process ever had resident, in bytes: `VmHWM` of Linux.
+///
+/// # Panics
+/// Where the system is not Linux.
+#[must_use]
+pub fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib
+        .and_then(|kib| kib.parse().ok())
+        .expect("VmHWM is in kB");
+    kib * 1024
+}
+
+/// How long the main thread has run on a core: other programs on the machine do not count, though
+/// they share its caches. The first figure of Linux's `schedstat`.
+///
+/// # Panics
+/// Where the system is not Linux.
+#[must_use]
+pub fn time_on_core() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/schedstat").expect("Linux has /proc");
+    let ns = text.split(' ').next().and_then(|text| text.parse().ok());
+    Duration::from_nanos(ns.expect("schedstat begins with nanoseconds"))
+}
+
 /// The middle one; of an even number, the upper of the two.
 ///
 /// # Panics

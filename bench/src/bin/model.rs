@@ -113,7 +113,10 @@ fn run() -> Sample {
 }
 
 fn main() {
-    let samples: Vec<Sample> = (0..RUNS).map(|_| run()).collect();
+    let runs = std::env::args()
+        .nth(1)
+        .map_or(RUNS, |text| text.parse().expect("a number of runs"));
+    let samples: Vec<Sample> = (0..runs).map(|_| run()).collect();
     let first = &samples[0];
     assert!(
         samples.iter().all(|sample| sample.hash == first.hash),
@@ -134,7 +137,7 @@ fn main() {
     let best = ratios.iter().copied().fold(0.0, f64::max);
     let middle = median(ratios);
     println!(
-        "simulated {SIMULATED} in {:.1} ms: {middle:.0} times real time on one core (best of {RUNS}: \
+        "simulated {SIMULATED} in {:.1} ms: {middle:.0} times real time on one core (best of {runs}: \
          {best:.0}; goal: {GOAL:.0}), {:.0} ns for an event, hash {:016x}",
         wall_s * 1e3,
         wall_s * 1e9 / total as f64,
