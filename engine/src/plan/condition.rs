@@ -56,8 +56,8 @@ fn condition(
     }
     match index.sight(&node.provider, &node.id) {
         Sight::Blind(fault) => Condition::Held(format!(
-            "the API of {} does not answer ({fault}): nothing is made or replaced there",
-            node.provider
+            "the API of {} does not answer ({}), so nothing is made or replaced there",
+            node.provider, fault.detail
         )),
         Sight::Absent if index.works(&node.id) => Condition::Held(format!(
             "{} does not list it, yet the cluster says it works",
