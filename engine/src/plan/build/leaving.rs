@@ -25,17 +25,13 @@ impl Build<'_> {
     }
 
     fn departure(&mut self, provider: &str, machine: &ResourceId) {
-        let in_cluster = |id: &ResourceId| {
-            let nodes = self.cluster().map_or(&[][..], |cluster| &cluster.nodes);
-            nodes.iter().any(|node| node.machine == *id)
-        };
         if self.seen.cluster.is_some() && self.cluster().is_none() {
             self.draft
                 .hold(machine, "to be removed once the cluster answers");
             return;
         }
         let mut before: Vec<Ref> = self.draft.maker(&removal(machine)).into_iter().collect();
-        if in_cluster(machine) {
+        if self.index.node(machine).is_some() {
             before.extend(self.leave_cluster(machine, before.first().copied()));
         }
         before.extend(self.leave_dns(machine));

@@ -54,7 +54,7 @@ impl Build<'_> {
         let mut before = Vec::new();
         before.extend(self.draft.maker(&removal(&node.id)));
         before.extend(self.forget_node(&node.id, why));
-        if let Sight::Seen(_) = self.seen.sight(&node.provider, &node.id) {
+        if let Sight::Seen(_) = self.index.sight(&node.provider, &node.id) {
             let target = (&node.id, Kind::Machine, node.provider.as_str());
             let delete = self.draft.bare(Verb::Delete, target, why);
             for step in before.drain(..) {
@@ -81,11 +81,7 @@ impl Build<'_> {
 
     /// Removes the Node object of a machine from the cluster, if it has one.
     pub(super) fn forget_node(&mut self, machine: &ResourceId, why: &str) -> Option<Ref> {
-        let view = self
-            .cluster()?
-            .nodes
-            .iter()
-            .find(|view| view.machine == *machine)?;
+        let view = self.index.node(machine)?;
         let (kind, name) = if view.control_plane {
             (Kind::ControlPlane, "control-plane")
         } else {
