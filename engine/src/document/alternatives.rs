@@ -246,9 +246,12 @@ fn described(plain: &Plain<'_>) -> Vec<String> {
     parts
 }
 
-/// The range of a number in words: ` from 0 to 255`.
+/// The range of a number in words: ` from 0 to 255`. A bound that only the machine has, such as
+/// 2³² − 1, would explain nothing.
 fn range(schema: &Value) -> String {
+    let machine = |high: &i128| *high >= i128::from(i32::MAX);
     match bounds(schema) {
+        (_, Some(high)) if machine(&high) => String::new(),
         (Some(low), Some(high)) => format!(" from {low} to {high}"),
         (Some(low), None) => format!(" of at least {low}"),
         (None, Some(high)) => format!(" of at most {high}"),

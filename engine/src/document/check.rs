@@ -4,7 +4,7 @@ use super::alternatives::{Definitions, Plain, accepts, bounds, either, kind};
 use super::schema::Schema;
 use super::{Format, MAX_DIAGNOSTICS};
 use crate::diagnostic::{Diagnostic, Finding, Path, Severity, Span, nearest};
-use crate::yaml::{Core, Entry, Node, Value as Tree, shown};
+use crate::yaml::{Core, Entry, Node, Style, Value as Tree, shown};
 use serde_json::Value;
 
 /// Everything in `root` that its schema does not allow.
@@ -222,7 +222,10 @@ impl<'s> Checker<'s> {
         if let Some(Core::Integer(number)) = node.core() {
             let (low, high) = bounds(schema);
             if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
-                let expected = self.definitions.expected(&[plain]);
+                let expected = match (low, high) {
+                    (Some(low), Some(high)) => format!("a whole number from {low} to {high}"),
+                    (_, _) => self.definitions.expected(&[plain]),
+                };
                 let message = format!("{number} is not {expected}");
                 self.error("out-of-range", place, message, format!("write {expected}"));
             }
@@ -371,7 +374,7 @@ fn quoted(words: &[&str]) -> String {
 
 fn is_number(text: &str) -> bool {
     matches!(
-        Core::of(text, crate::yaml::Style::Plain),
+        Core::of(text, Style::Plain),
         Core::Integer(_) | Core::Float(_)
     )
 }

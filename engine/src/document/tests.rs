@@ -28,11 +28,14 @@ struct Fleet {
     #[serde(default)]
     orders: Vec<Order>,
     crew: Option<Crew>,
+    #[serde(default)]
+    docks: BTreeMap<Ship, u32>,
+    bound: Option<Amount>,
     place: Option<[u16; 2]>,
     code: Option<Even>,
 }
 
-#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Ship {
     /// Small.
@@ -61,6 +64,14 @@ enum Key {
 enum Order {
     Sail { to: String, after: Option<Duration> },
     Anchor { chain: u16 },
+}
+
+/// Either of two, told apart by type alone.
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Amount {
+    Count(u64),
+    Text(String),
 }
 
 /// Takes unknown fields.
@@ -193,6 +204,21 @@ const MISTAKES: &str = r#"
 > code: 3
 2:7 (document) value: 3 is odd
   -> change the value as the message says
+> docks: {dingy: 1, tall-ship: 2}
+2:9 (document) value: `dingy` is none of `dinghy`, `tall-ship`
+  -> write `dinghy`
+> docks: {dinghy: 5000000000}
+2:17 docks.dinghy out-of-range: 5000000000 is not a whole number from 0 to 4294967295
+  -> write a whole number from 0 to 4294967295
+> docks: {dinghy: x}
+2:17 docks.dinghy wrong-type: `x` is text; expected a whole number
+  -> write a whole number
+> bound: -5
+2:8 bound out-of-range: -5 is not a whole number from 0 to 18446744073709551615
+  -> write a whole number from 0 to 18446744073709551615
+> bound: 1.5
+2:8 bound wrong-type: `1.5` is a number; expected a whole number or text
+  -> put it in quotes: "1.5"
 > crew: {captain: x, mate: y}
 2:20 crew.mate unknown-field: the field `mate` is unknown and has no effect
   -> remove it; known here: captain

@@ -33,6 +33,7 @@ fn step(resource: ResourceId, verb: Verb, lane: Lane, after: &[u32]) -> Step {
         desired: None,
         reason: "absent".to_owned(),
         after: after.to_vec(),
+        settled: Vec::new(),
         reversible: Reversibility::Reversible,
         expected: Span::from_secs(10),
         deadline: Span::from_secs(1_800),

@@ -1,7 +1,7 @@
 //! A serde deserializer over the tree: what a type refuses has a place.
 
-use super::{Core, Entry, Node, Value, mistake};
-use crate::diagnostic::{Diagnostic, Span};
+use super::{Core, Entry, Node, Value, mistake, shown};
+use crate::diagnostic::{Diagnostic, Span, nearest};
 use serde::de::value::StrDeserializer;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
@@ -17,7 +17,10 @@ use std::fmt;
 pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Box<Diagnostic>> {
     T::deserialize(Decoder(node)).map_err(|refusal| {
         let span = refusal.span.unwrap_or_else(|| node.head());
-        let fix = "change the value as the message says";
+        let fix = refusal
+            .fix
+            .as_deref()
+            .unwrap_or("change the value as the message says");
         let mut message = String::new();
         for c in refusal.message.chars() {
             if c.is_control() {
@@ -33,6 +36,7 @@ pub fn decode<T: DeserializeOwned>(node: &Node) -> Result<T, Box<Diagnostic>> {
 #[derive(Debug)]
 struct Refusal {
     message: String,
+    fix: Option<String>,
     span: Option<Span>,
 }
 
@@ -48,6 +52,20 @@ impl de::Error for Refusal {
     fn custom<M: fmt::Display>(message: M) -> Self {
         Self {
             message: message.to_string(),
+            fix: None,
+            span: None,
+        }
+    }
+
+    /// A word that is no variant: by far the most frequent refusal that no schema foresees, as
+    /// schemars does not describe the keys of maps.
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        let list: Vec<String> = expected.iter().map(|word| format!("`{word}`")).collect();
+        let list = list.join(", ");
+        let near = nearest(variant, expected.iter().copied());
+        Self {
+            message: format!("{} is none of {list}", shown(variant)),
+            fix: Some(near.map_or(format!("write one of {list}"), |n| format!("write `{n}`"))),
             span: None,
         }
     }

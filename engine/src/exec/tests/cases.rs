@@ -380,3 +380,35 @@ fn ten_thousand_steps_are_cheap() {
     }
     assert_eq!(events, 10_001, "one event a call");
 }
+
+#[test]
+fn a_step_that_waits_for_an_end_begins_after_a_bad_one_too() {
+    let first = step(machine(0), Verb::Create, provider("htz"), &[]);
+    let skipped = step(machine(1), Verb::Create, provider("htz"), &[0]);
+    let mut second = step(machine(2), Verb::Create, provider("htz"), &[]);
+    second.settled = vec![0, 1];
+    let plan = plan(vec![first, skipped, second]);
+    let mut world = World::new(|call, _| match call.target == machine(0) {
+        true => fault(FaultClass::Quota),
+        false => fine(),
+    });
+    let summary = drive(&mut world, &plan);
+    assert_eq!(
+        (summary.done, summary.failed.len(), summary.skipped),
+        (1, 1, 1)
+    );
+}
+
+#[test]
+fn a_step_of_time_makes_no_call() {
+    let mut wait = step(machine(0), Verb::Describe, provider("htz"), &[]);
+    wait.until = Some(Until::Elapsed(Span::from_secs(60)));
+    let mut after = step(machine(1), Verb::Create, provider("htz"), &[]);
+    after.settled = vec![0];
+    let plan = plan(vec![wait, after]);
+    let mut world = World::new(|_, _| fine());
+    let summary = drive(&mut world, &plan);
+    assert_eq!(summary.done, 2);
+    assert_eq!(world.count(&machine(0), Verb::Describe), 0);
+    assert!(world.calls[0].at.since(crate::time::Time(1_000_000_000)) >= Span::from_secs(60));
+}

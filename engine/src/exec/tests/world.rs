@@ -250,6 +250,15 @@ impl World {
                         step.title()
                     );
                 }
+                let ends = self.ends(plan);
+                for before in &step.settled {
+                    let title = plan.steps[*before as usize].title();
+                    assert!(
+                        ends[*before as usize],
+                        "{} before the end of {title}",
+                        step.title()
+                    );
+                }
             }
         }
         let limit = limits.lane(&call.lane);
@@ -275,6 +284,23 @@ impl World {
                 );
             }
         }
+    }
+
+    /// Which steps have ended, by what was said of them: a step is skipped as soon as one that it
+    /// needs has ended badly.
+    fn ends(&self, plan: &Plan) -> Vec<bool> {
+        let mut bad: Vec<bool> = Vec::new();
+        let mut ends: Vec<bool> = Vec::new();
+        for step in &plan.steps {
+            let title = step.title();
+            let failed = |n: &Notice| matches!(n, Notice::Failed { step, .. } if *step == title);
+            let done = |n: &Notice| matches!(n, Notice::Finished { step, .. } if *step == title);
+            let lost = self.said.iter().any(failed);
+            let skipped = step.after.iter().any(|before| bad[*before as usize]);
+            bad.push(lost || skipped);
+            ends.push(lost || skipped || self.said.iter().any(done));
+        }
+        ends
     }
 
     fn start(&mut self, id: CallId, call: Arc<Call>, deadline: Time) {
@@ -403,7 +429,7 @@ impl World {
             Verb::Probe => Ok(Reply::Host(HostView::default())),
             Verb::Cluster => Ok(Reply::Cluster(ClusterView {
                 members: self.members.clone(),
-                nodes: Vec::new(),
+                ..ClusterView::default()
             })),
             Verb::AddLearner | Verb::Promote | Verb::MoveLeader | Verb::RemoveMember => {
                 self.change_members(call)

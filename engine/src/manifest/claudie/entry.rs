@@ -1,12 +1,14 @@
 //! Load balancers and their names in DNS.
 
-use super::input::{LbRole, ProviderType};
+use super::input::{LbCluster, LbRole, ProviderType};
 use super::names::as_label;
 use super::report::Report;
 use super::rules::roles_path;
 use super::translate::{Origins, Target, free};
 use crate::diagnostic::Path;
-use crate::manifest::{BackendCheck, Dns, DnsCheck, LbKind, LbRole as Ours, LoadBalancer, Role};
+use crate::manifest::{
+    BackendCheck, Dns, DnsCheck, LbKind, LbRole as Ours, LoadBalancer, Protocol, Role,
+};
 use crate::time;
 use crate::units::Duration;
 use crate::yaml::shown;
@@ -15,30 +17,31 @@ use std::collections::BTreeSet;
 /// How long resolvers may keep what Claudie's templates put into DNS, in seconds.
 const TTL_S: u64 = 300;
 
-pub(super) fn load_balancers(target: &Target<'_>, origins: &mut Origins<'_>) -> Vec<LoadBalancer> {
+pub(super) fn load_balancers(
+    target: &Target<'_>,
+    origins: &mut Origins<'_>,
+    report: &mut Report<'_>,
+) -> Vec<LoadBalancer> {
     let base = Path::root().field("spec").field("loadBalancers");
     let mut out = Vec::new();
-    let all = &target.index.input.spec.load_balancers.roles;
     for (number, (balancer, theirs)) in target.balancers.iter().enumerate() {
         let ours = base.index(number);
         origins.record(ours.clone(), theirs);
         for field in ["name", "pools", "roles"] {
             origins.record(ours.field(field), &theirs.field(field));
         }
-        let mut seen = BTreeSet::new();
-        let mut roles = Vec::new();
-        for (index, role) in all.iter().enumerate() {
-            if balancer.roles.contains(&role.name) && seen.insert(&role.name) {
-                let (mine, from) = (
-                    ours.field("roles").index(roles.len()),
-                    roles_path().index(index),
-                );
-                for field in ["name", "port", "targetPort", "protocol", "targetPools"] {
-                    origins.record(mine.field(field), &from.field(field));
-                }
-                origins.record(mine, &from);
-                roles.push(translate_role(target, role));
+        let mut roles: Vec<Ours> = Vec::new();
+        for (role, from) in listening(target, balancer) {
+            let mine = ours.field("roles").index(roles.len());
+            for field in ["name", "port", "targetPort", "protocol", "targetPools"] {
+                origins.record(mine.field(field), &from.field(field));
             }
+            let settings = from.field("settings");
+            for field in ["proxyProtocol", "stickySessions"] {
+                origins.record(mine.field(field), &settings.field(field));
+            }
+            origins.record(mine, &from);
+            roles.push(translate_role(target, role, &from, report));
         }
         let pools = target
             .instances
@@ -54,6 +57,25 @@ pub(super) fn load_balancers(target: &Target<'_>, origins: &mut Origins<'_>) -> 
     out
 }
 
+/// The roles of a load balancer in its order, with their places: each once, and of several on one
+/// port the first.
+fn listening<'i>(target: &Target<'i>, balancer: &LbCluster) -> Vec<(&'i LbRole, Path)> {
+    let all = &target.index.input.spec.load_balancers.roles;
+    let mut out: Vec<(&LbRole, Path)> = Vec::new();
+    for name in &balancer.roles {
+        let number = all.iter().position(|role| role.name == *name);
+        let number = number.expect("the rules have checked the role");
+        let role = &all[number];
+        let taken = |(other, _): &(&LbRole, Path)| {
+            (other.port, other.protocol) == (role.port, role.protocol)
+        };
+        if !out.iter().any(taken) {
+            out.push((role, roles_path().index(number)));
+        }
+    }
+    out
+}
+
 /// Our name of the load balancer with this number.
 fn balancer_name(target: &Target<'_>, number: usize) -> String {
     let mut taken = BTreeSet::new();
@@ -62,34 +84,55 @@ fn balancer_name(target: &Target<'_>, number: usize) -> String {
     names.last().expect("the load balancer is among them")
 }
 
-fn translate_role(target: &Target<'_>, role: &LbRole) -> Ours {
+fn translate_role(
+    target: &Target<'_>,
+    role: &LbRole,
+    path: &Path,
+    report: &mut Report<'_>,
+) -> Ours {
     let port = |port: i32| u16::try_from(port).expect("the rules have checked the port");
-    let (kind, proxy_protocol, sticky) = match (role.is_api(), role.settings) {
-        // API servers do not understand the PROXY protocol.
-        (true, settings) => (
-            LbKind::Api,
-            false,
-            settings.is_some_and(|s| s.sticky_sessions),
-        ),
-        (false, None) => (LbKind::Ingress, true, false),
-        (false, Some(s)) => (LbKind::Ingress, s.proxy_protocol, s.sticky_sessions),
+    let kind = if role.is_api() {
+        LbKind::Api
+    } else {
+        LbKind::Ingress
     };
-    let fits = |is: Role| match kind {
-        LbKind::Api => is == Role::ControlPlane,
-        LbKind::Ingress => is != Role::LoadBalancer,
+    let backends = match kind {
+        LbKind::Api => Role::ControlPlane,
+        LbKind::Ingress => Role::Worker,
     };
-    let targets = target.instances.iter().filter(|instance| {
-        fits(instance.role) && role.target_pools.iter().any(|name| name == instance.theirs)
-    });
+    let mut target_pools = Vec::new();
+    for (number, name) in role.target_pools.iter().enumerate() {
+        let fitting = target
+            .instances
+            .iter()
+            .find(|i| i.role == backends && i.theirs == name);
+        match fitting {
+            Some(instance) => target_pools.push(instance.name.clone()),
+            None => {
+                let message = format!(
+                    "{} runs no workloads, so it is no target; a node there could only pass \
+                     requests on",
+                    shown(name)
+                );
+                let fix = "name pools of workers; if none is left, all of them are targets";
+                let place = path.field("targetPools").index(number);
+                report.warning("claudie-ignored-target", &place, message, fix);
+            }
+        }
+    }
+    // API servers do not understand the PROXY protocol, and it needs TCP.
+    let proxied = kind == LbKind::Ingress && role.protocol == Protocol::Tcp;
     Ours {
         name: role.name.clone(),
         kind,
         port: port(role.port),
         target_port: (role.target_port != role.port).then(|| port(role.target_port)),
         protocol: role.protocol,
-        target_pools: targets.map(|instance| instance.name.clone()).collect(),
-        proxy_protocol,
-        sticky_sessions: sticky,
+        target_pools,
+        proxy_protocol: proxied && role.settings.is_none_or(|settings| settings.proxy_protocol),
+        sticky_sessions: role
+            .settings
+            .is_some_and(|settings| settings.sticky_sessions),
     }
 }
 

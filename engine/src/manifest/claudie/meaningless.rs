@@ -5,6 +5,7 @@ use super::report::Report;
 use super::rules::{Index, Pool, clusters_path, providers_path, roles_path};
 use super::translate::balancers_of;
 use crate::diagnostic::Path;
+use crate::manifest::Protocol;
 use crate::yaml::shown;
 use std::collections::BTreeSet;
 
@@ -55,6 +56,20 @@ pub(super) fn name_all(index: &Index<'_>, number: usize, report: &mut Report<'_>
                 message,
                 fix,
             );
+        }
+        let plain = role.is_api() || role.protocol == Protocol::Udp;
+        if plain
+            && role
+                .settings
+                .is_some_and(|settings| settings.proxy_protocol)
+        {
+            let message = "API servers and UDP have no PROXY protocol: it is left out";
+            let fix = "write `proxyProtocol: false`";
+            let place = roles_path()
+                .index(number)
+                .field("settings")
+                .field("proxyProtocol");
+            report.warning("claudie-ignored-proxy-protocol", &place, message, fix);
         }
     }
 }

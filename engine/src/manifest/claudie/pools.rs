@@ -28,6 +28,17 @@ pub(super) struct Instance<'i> {
     pub(super) at: Path,
 }
 
+impl Instance<'_> {
+    /// How many nodes it has at the start.
+    pub(super) fn nodes(&self) -> u32 {
+        let nodes = match &self.pool {
+            Pool::Dynamic(pool, _) => pool.autoscaler.map_or(pool.count.unwrap_or(0), |s| s.min),
+            Pool::Static(pool, _) => i32::try_from(pool.nodes.len()).unwrap_or(i32::MAX),
+        };
+        u32::try_from(nodes).expect("the rules have checked the size")
+    }
+}
+
 /// All uses of pools by one cluster and its load balancers. A pool that is used once keeps its
 /// name; of several uses each adds what it is for.
 pub(super) fn instances<'i>(
@@ -124,6 +135,11 @@ pub(super) fn node_pool(
     match &instance.pool {
         Pool::Dynamic(from, at) => {
             dynamic(&mut pool, from, instance.role);
+            if instance.role == Role::LoadBalancer && from.autoscaler.is_some() {
+                // It would grow by demand for pods, and none runs there.
+                pool.autoscale = None;
+                pool.count = Some(instance.nodes());
+            }
             let spec = at.field("providerSpec");
             origins.record(ours.field("provider"), &spec.field("name"));
             for (mine, place) in [

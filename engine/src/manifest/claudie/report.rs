@@ -94,10 +94,8 @@ impl<'n> Report<'n> {
                     seen.insert(name, path);
                 }
                 Some(first) => {
-                    let message = format!(
-                        "the {sort} {} is given twice: first at {first}",
-                        shown(name)
-                    );
+                    let (name, line) = (shown(name), self.line(first));
+                    let message = format!("the {sort} {name} is given twice: first at line {line}");
                     self.error("claudie-duplicate", &path, message, "remove or rename one");
                 }
             }

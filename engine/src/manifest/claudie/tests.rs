@@ -62,10 +62,10 @@ fn golden(name: &str, text: &str, cluster: Option<&str>) -> Loaded {
 fn documents_become_manifests() {
     let shared = include_str!("tests/shared-pools.yaml");
     assert_eq!(
-        golden("shared-pools prod", shared, Some("prod")).source,
+        golden("shared-pools-prod", shared, Some("prod")).source,
         Some(Source::Claudie)
     );
-    golden("shared-pools dev", shared, Some("dev"));
+    golden("shared-pools-dev", shared, Some("dev"));
     golden("four-clouds", include_str!("tests/four-clouds.yaml"), None);
     golden("on-premises", include_str!("tests/on-premises.yaml"), None);
     golden("gaps", include_str!("tests/gaps.yaml"), Some("Main"));
@@ -90,7 +90,7 @@ spec:
   nodePools:
     dynamic:
       - {name: ctl, providerSpec: {name: htz, region: r}, count: 3, serverType: t, image: i}
-      - {name: wrk, providerSpec: {name: htz, region: r}, count: 1, serverType: t, image: i}
+      - {name: wrk, providerSpec: {name: htz, region: r}, count: 4, serverType: t, image: i}
       - {name: lbs, providerSpec: {name: htz, region: r}, count: 2, serverType: t, image: i}
     static:
       - {name: old, nodes: [{endpoint: 192.0.2.1, secretRef: {name: k, namespace: ns}}]}
@@ -141,11 +141,11 @@ count: 3 => count: -1 => Error claudie-size: a pool cannot have -1
 count: 3 => autoscaler: {min: 0, max: 256} => Error claudie-size
 count: 3 => autoscaler: {min: 4} => Error claudie-size
 count: 3 => count: 0, autoscaler: {min: 1, max: 1} =>
-count: 1 => count: 1, storageDiskSize: 49 => Error claudie-disk
-count: 1 => count: 1, storageDiskSize: 0 =>
-count: 1 => count: 1, machineSpec: {cpuCount: 2} => Error claudie-machine-spec
-count: 1 => count: 1, machineSpec: {cpuCount: 2, memory: 4} =>
-count: 1 => count: 1, taints: [{key: a, effect: Never}] => Error unknown-word
+count: 4 => count: 4, storageDiskSize: 49 => Error claudie-disk
+count: 4 => count: 4, storageDiskSize: 0 =>
+count: 4 => count: 4, machineSpec: {cpuCount: 2} => Error claudie-machine-spec
+count: 4 => count: 4, machineSpec: {cpuCount: 2, memory: 4} =>
+count: 4 => count: 4, taints: [{key: a, effect: Never}] => Error unknown-word
 192.0.2.1 => "2001:db8::1" => Error claudie-address
 [{endpoint: 192.0.2.1, secretRef: {name: k, namespace: ns}}] => [] => Error claudie-size
 nodes => sshPort: 0, nodes => Error claudie-port
@@ -166,7 +166,14 @@ port: 80, => port: 64511, =>
 port: 80, => port: 64512, => Error claudie-port: Claudie keeps
 targetPort: 80 => targetPort: 6443 => Error claudie-port: the API server is reached at 6443
 targetPools: [wrk] => targetPools: [lbs] => Error claudie-role: the role `web` forwards
-targetPools: [wrk] => targetPools: [ctl] =>
+targetPools: [wrk] => targetPools: [ctl] => Warning claudie-ignored-target: `ctl` runs no workloads
+protocol: tcp => protocol: udp =>
+targetPools: [wrk] => targetPools: [wrk], settings: {proxyProtocol: true, stickySessions: true} =>
+tcp => udp, settings: {proxyProtocol: true, stickySessions: true} => Warning claudie-ignored-proxy-
+pools: [lbs] => pools: [] => Warning claudie-lb-machines: the load balancer has no machines
+roles: [web] => roles: [] => Warning claudie-role: the load balancer has no role
+count: 4 => autoscaler: {min: 0, max: 9} => Warning claudie-storage-copies
+count: 4 => count: 1 => Warning claudie-storage-copies
 targetPools: [wrk] => targetPools: [wrk], settings: {proxyProtocol: true} => Error missing-field
 roles: [web] => roles: [web, web] => Warning claudie-role: the role `web` is given twice
 hostname: www => alternativeNames: [a, a] => Error claudie-duplicate: the DNS name `a.ex

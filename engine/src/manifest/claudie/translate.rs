@@ -112,10 +112,11 @@ impl<'i> Target<'i> {
     }
 }
 
-/// The load balancers of a cluster.
+/// The load balancers of a cluster. One without machines or roles does nothing and is left out.
 pub(super) fn balancers_of<'i>(index: &Index<'i>, cluster: &Cluster) -> Vec<(&'i LbCluster, Path)> {
     let all = index.input.spec.load_balancers.clusters.iter().enumerate();
     all.filter(|(_, balancer)| balancer.targeted_k8s == cluster.name)
+        .filter(|(_, balancer)| !balancer.pools.is_empty() && !balancer.roles.is_empty())
         .map(|(n, balancer)| (balancer, balancers_path().index(n)))
         .collect()
 }
@@ -159,10 +160,7 @@ pub(super) fn translate(
     origins.record(kubernetes.field("version"), &from.field("version"));
     origins.record(spec.field("mesh"), &from.field("network"));
     origins.record(spec.field("nodePools"), &from.field("pools"));
-    let workers = target
-        .instances
-        .iter()
-        .any(|instance| instance.role == Role::Worker);
+
     let pools = target.instances.iter().enumerate().map(|(n, instance)| {
         node_pool(
             &target,
@@ -177,14 +175,10 @@ pub(super) fn translate(
         providers: providers(&target, &spec.field("providers"), &mut origins, report),
         node_pools,
         mesh: mesh(target.cluster),
-        load_balancers: entry::load_balancers(&target, &mut origins),
+        load_balancers: entry::load_balancers(&target, &mut origins, report),
         dns: entry::dns(&target, &mut origins, report),
-        storage: workers.then_some(Storage {
-            engine: StorageEngine::Longhorn,
-            replicas: REPLICAS,
-            // Longhorn's own rule: copies on different nodes; no more than that is promised.
-            spread: Domain::Node,
-        }),
+        storage: storage(&target, &from, report),
+
         workloads: Vec::new(),
         resilience: Resilience::default(),
     };
@@ -224,6 +218,36 @@ fn mesh(cluster: &Cluster) -> Mesh {
         keepalive: Duration(time::Span::from_secs(KEEPALIVE_S)),
         ..Mesh::default()
     }
+}
+
+/// Claudie puts Longhorn on every cluster with workers. More copies than there are workers would
+/// leave each volume degraded for ever, so no more are asked for.
+fn storage(target: &Target<'_>, path: &Path, report: &mut Report<'_>) -> Option<Storage> {
+    let workers = target
+        .instances
+        .iter()
+        .filter(|instance| instance.role == Role::Worker);
+    let nodes: u32 = workers.map(Instance::nodes).sum();
+    if nodes < REPLICAS && !target.cluster.pools.compute.is_empty() {
+        let message = format!(
+            "Claudie asks Longhorn for {REPLICAS} copies of each volume, and {nodes} workers are \
+             there at the start"
+        );
+        let then = if nodes == 0 {
+            "there is no storage".to_owned()
+        } else {
+            format!("volumes have {nodes} copies")
+        };
+        let fix = format!("have {REPLICAS} workers; until then {then}");
+        let place = path.field("pools").field("compute");
+        report.warning("claudie-storage-copies", &place, message, fix);
+    }
+    (nodes > 0).then_some(Storage {
+        engine: StorageEngine::Longhorn,
+        replicas: nodes.min(REPLICAS),
+        // Longhorn's own rule: copies on different nodes; no more than that is promised.
+        spread: Domain::Node,
+    })
 }
 
 fn providers(

@@ -186,7 +186,7 @@ fn defined_roles<'i>(
         );
     }
     if balancer.roles.is_empty() {
-        let message = "the load balancer has no role, so it forwards nothing";
+        let message = "the load balancer has no role: it is left out";
         report.warning("claudie-role", path, message, "name its roles");
     }
     let mut seen = BTreeSet::new();
@@ -209,12 +209,16 @@ fn defined_roles<'i>(
             continue;
         }
         let tcp = role.protocol == crate::manifest::Protocol::Tcp;
-        if let Some(other) = ports.insert((role.port, tcp), name) {
+        if let Some(other) = ports.get(&(role.port, tcp)) {
             let (name, other) = (shown(name), shown(other));
-            let message = format!("{name} and {other} take the same port {}", role.port);
+            let message = format!(
+                "{other} has the port {} already: {name} is left out",
+                role.port
+            );
             let fix = "give each role a port of its own: only one can listen";
             report.warning("claudie-port-twice", &path, message, fix);
         }
+        ports.entry((role.port, tcp)).or_insert(name);
         if role.is_api() && found.iter().any(|role| role.is_api()) {
             let message = "a second role leads to the API servers";
             let fix = "keep one role with target port 6443";
@@ -229,19 +233,19 @@ fn defined_roles<'i>(
 fn machines(index: &Index<'_>, balancer: &LbCluster, path: &Path, report: &mut Report<'_>) {
     let path = path.field("pools");
     if balancer.pools.is_empty() {
-        let message = "the load balancer has no machines";
+        let message = "the load balancer has no machines: it is left out";
         report.warning("claudie-lb-machines", &path, message, "name its pools");
     }
     for (number, name) in balancer.pools.iter().enumerate() {
         if let Some(Pool::Dynamic(pool, _)) = index.pools.get(name.as_str())
             && let Some(scale) = pool.autoscaler
         {
-            let none = if scale.min == 0 {
-                ", and begins with none"
-            } else {
-                ""
-            };
-            let message = format!("the pool {} grows by demand for pods{none}", shown(name));
+            let message = format!(
+                "the pool {} grows by demand for pods, so it stays at {} machines",
+                shown(name),
+                scale.min
+            );
+
             let fix = "use a pool with `count`: no pod runs on a load balancer";
             report.warning("claudie-lb-machines", &path.index(number), message, fix);
         }
