@@ -38,7 +38,7 @@ struct Shape {
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let control = prop::array::uniform4(0u32..=3).prop_filter("one to seven members", |n| {
-        (1..=7).contains(&n.iter().sum())
+        (1..=7).contains(&n.iter().sum::<u32>())
     });
     let others = (
         prop::array::uniform4(0u32..=2),
@@ -130,12 +130,12 @@ fn policy(manifest: &Arc<Manifest>, seen: &Observed) -> Policy {
     }
 }
 
-/// Carries a plan out in a random order that its dependencies allow; counts the fewest failures
-/// that etcd could bear at any time, where there was a cluster.
-fn carried_out(plan: &Plan, desired: &Desired, seen: &mut Observed, seed: u64) {
+/// Carries a number of steps of a plan out, in a random order that its dependencies allow. etcd
+/// keeps a quorum all the time.
+fn carried_out(plan: &Plan, desired: &Desired, seen: &mut Observed, seed: u64, steps: usize) {
     let mut luck = Seed(seed).stream("plan", "order");
     let mut done = BTreeSet::new();
-    while done.len() < plan.steps.len() {
+    while done.len() < steps {
         let free: Vec<usize> = (0..plan.steps.len())
             .filter(|at| !done.contains(&(*at as u32)))
             .filter(|at| {
@@ -166,7 +166,7 @@ fn round(
     let plan = plan(&desired, seen);
     let problems = check(&plan, seen, version, &policy(manifest, seen));
     prop_assert_eq!(problems, [], "{:#?}", titles(&plan));
-    carried_out(&plan, &desired, seen, seed);
+    carried_out(&plan, &desired, seen, seed, plan.steps.len());
     Ok(plan)
 }
 
@@ -283,6 +283,24 @@ proptest! {
         let mut seen = empty(&from);
         round(&from, &mut seen, VERSIONS[version], seed)?;
         for turn in 0..2 {
+            round(&to, &mut seen, VERSIONS[version], seed ^ turn)?;
+        }
+        settled(&to, &seen)?;
+    }
+
+    #[test]
+    fn a_build_cut_off_anywhere_becomes_any_other_cluster(
+        from in shapes(),
+        to in shapes(),
+        seed: u64,
+        cut: prop::sample::Index,
+        version in 0usize..2,
+    ) {
+        let (from, to) = (from.manifest(), to.manifest());
+        let mut seen = empty(&from);
+        let begun = plan(&desired(&from), &seen);
+        carried_out(&begun, &desired(&from), &mut seen, seed, cut.index(begun.steps.len()));
+        for turn in 0..3 {
             round(&to, &mut seen, VERSIONS[version], seed ^ turn)?;
         }
         settled(&to, &seen)?;
