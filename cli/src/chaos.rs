@@ -56,11 +56,8 @@ pub(crate) fn prepare(files: &[PathBuf]) -> Result<Vec<Prepared>, Exit> {
     let mut checked: Vec<Checked> = Vec::new();
     for file in files {
         let found = match input::scenario(file) {
-            Ok(mut input) => {
-                match world::prepare(&input) {
-                    Ok(ready) => prepared.push(ready),
-                    Err(findings) => input.refuse(findings),
-                }
+            Ok(input) => {
+                prepared.push(world::prepare(&input));
                 input.checked
             }
             Err(found) => found,

@@ -3,7 +3,7 @@
 //! The only place of the program that reads files. None is read beyond its limit, so neither a
 //! large file nor an endless one costs memory.
 
-use quorate_engine::diagnostic::{Diagnostic, Finding, Path as Place, Severity, Span};
+use quorate_engine::diagnostic::{Diagnostic, Finding, Path as Place, Severity, Span, in_order};
 use quorate_engine::document::{self, Document};
 use quorate_engine::manifest::{Manifest, Resilience, judge, load};
 use quorate_engine::observed::Observed;
@@ -79,21 +79,6 @@ pub(crate) struct ScenarioInput {
     pub(crate) manifests: BTreeMap<String, Manifest>,
     /// Warnings and notes of all files.
     pub(crate) checked: Vec<Checked>,
-}
-
-impl ScenarioInput {
-    /// Adds what makes the scenario unusable beside its manifests.
-    pub(crate) fn refuse(&mut self, findings: Vec<Finding>) {
-        let own = self
-            .checked
-            .first_mut()
-            .expect("the scenario's own file comes first");
-        own.diagnostics.extend(
-            findings
-                .into_iter()
-                .map(|finding| self.document.locate(finding)),
-        );
-    }
 }
 
 /// The JSON Schema of a scenario.
@@ -234,12 +219,16 @@ fn scenario_of(
             Err(failed) => checked.push(failed),
         }
     }
+    if let Some(manifest) = manifests.get(&document.value.manifest) {
+        let findings = quorate_sim::run::judge(&document.value, manifest);
+        own.extend(findings.into_iter().map(|finding| document.locate(finding)));
+    }
     checked.insert(
         0,
         Checked {
             name: name.clone(),
             bytes,
-            diagnostics: own,
+            diagnostics: in_order(own),
         },
     );
     if checked.iter().any(Checked::has_errors) {

@@ -1,11 +1,9 @@
 //! The bridge to the simulated world: the only file that knows how a scenario is run.
 
 use crate::input::ScenarioInput;
-use quorate_engine::diagnostic::{Finding, Severity};
 use quorate_engine::manifest::Manifest;
 use quorate_engine::random::hash_name;
 use quorate_sim::outcome::Run;
-use quorate_sim::run::judge;
 
 /// One run of a seed.
 pub(crate) type Runner = Box<dyn Fn(u64) -> Run + Send + Sync>;
@@ -24,36 +22,19 @@ pub(crate) struct Prepared {
 }
 
 /// Makes a scenario ready to run.
-///
-/// # Errors
-/// Mistakes of the scenario that only show beside its manifests.
-pub(crate) fn prepare(input: &ScenarioInput) -> Result<Prepared, Vec<Finding>> {
-    let run = runner(input)?;
+pub(crate) fn prepare(input: &ScenarioInput) -> Prepared {
     let scenario = &input.document.value;
-    Ok(Prepared {
+    let ready = quorate_sim::run::Prepared::new(scenario.clone(), &input.manifests);
+    Prepared {
         file: input.file.clone(),
         scenario: scenario.name.clone(),
         title: scenario.title.clone(),
         seeds: u64::from(scenario.seeds),
         manifest: fingerprint(&input.manifests[&scenario.manifest]),
-        run,
-    })
+        run: Box::new(move |seed| ready.run(seed)),
+    }
 }
 
 fn fingerprint(manifest: &Manifest) -> u64 {
     hash_name(&serde_json::to_string(manifest).expect("a manifest is plain data"))
-}
-
-/// How a seed of this scenario is run.
-fn runner(input: &ScenarioInput) -> Result<Runner, Vec<Finding>> {
-    let scenario = &input.document.value;
-    let findings = judge(scenario, &input.manifests[&scenario.manifest]);
-    if findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error)
-    {
-        return Err(findings);
-    }
-    let prepared = quorate_sim::run::Prepared::new(scenario.clone(), &input.manifests);
-    Ok(Box::new(move |seed| prepared.run(seed)))
 }

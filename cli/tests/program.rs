@@ -301,3 +301,50 @@ fn a_reader_that_goes_away_is_no_panic() {
     assert!(!err(&output).contains("panicked"), "{}", err(&output));
     assert!([2, 141].contains(&code(&output)), "{}", code(&output));
 }
+
+const SCENARIO: &str = "scenarios/provider-outage.yaml";
+
+#[test]
+fn two_processes_and_any_number_of_threads_report_the_same() {
+    let run = |jobs| {
+        quorate(&[
+            "chaos", SCENARIO, "--seeds", "3", "--jobs", jobs, "--json", "-",
+        ])
+    };
+    let (one, many) = (run("1"), run("3"));
+    assert_eq!(out(&one), out(&many));
+    let report: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();
+    let held = report["summary"]["held"].as_u64().unwrap();
+    assert_eq!(
+        code(&one) == 0,
+        held == 3,
+        "the code says whether every run held"
+    );
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 3);
+    assert!(err(&one).contains("1 scenario, 3 runs"), "{}", err(&one));
+    let replay = quorate(&["replay", SCENARIO, "--seed", "2", "--lines", "60"]);
+    let hash = runs[1]["trace_hash"].as_str().unwrap();
+    assert!(
+        out(&replay).contains(&format!("trace     {hash}")),
+        "{}",
+        out(&replay)
+    );
+    assert!(out(&replay).lines().count() <= 90, "{}", out(&replay));
+}
+
+#[test]
+fn checking_a_scenario_looks_at_its_meaning_too() {
+    assert_eq!(code(&quorate(&["check", SCENARIO])), 0);
+    let scenario = format!(
+        "apiVersion: quorate.dev/v1\nkind: Scenario\nname: idle\nmanifest: {GOOD}\n\
+         phases:\n- name: p\n  for: 1m\nexpect: []\n"
+    );
+    let output = with_input(&["check", "-"], scenario.as_bytes());
+    assert_eq!(code(&output), 1);
+    assert!(
+        out(&output).contains("error[nothing-expected]"),
+        "{}",
+        out(&output)
+    );
+}

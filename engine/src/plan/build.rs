@@ -115,7 +115,10 @@ impl<'a> Build<'a> {
     fn at_provider(&mut self, resource: &Arc<Resource>) {
         match self.seen.sight(&resource.provider, &resource.id) {
             Sight::Blind(fault) => {
-                let reason = format!("the API of {} does not answer ({fault})", resource.provider);
+                let reason = format!(
+                    "the API of {} does not answer ({}), so nothing is made or replaced there",
+                    resource.provider, fault.detail
+                );
                 self.draft.hold(&resource.id, reason);
             }
             Sight::Absent => {

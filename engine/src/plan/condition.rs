@@ -47,8 +47,8 @@ fn condition(node: &Node, seen: &Observed, outages: &BTreeMap<&str, usize>) -> C
     }
     match seen.sight(&node.provider, &node.id) {
         Sight::Blind(fault) => Condition::Held(format!(
-            "the API of {} does not answer ({fault}): nothing is made or replaced there",
-            node.provider
+            "the API of {} does not answer ({}), so nothing is made or replaced there",
+            node.provider, fault.detail
         )),
         Sight::Absent if works(node, seen) => Condition::Held(format!(
             "{} does not list it, yet the cluster says it works",

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const LISTED: usize = 5;
 
 /// The widest name; longer ones are cut.
-const WIDEST: usize = 52;
+const WIDEST: usize = 64;
 
 /// What a campaign came to, for a terminal. Ends with a line break.
 #[must_use]

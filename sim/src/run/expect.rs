@@ -3,6 +3,7 @@
 use super::play::{Injected, Play, Played};
 use crate::outcome::{Held, Unit, Verdict};
 use crate::scenario::{Amount, Expectation, Measure};
+use crate::traffic::Stats;
 use crate::world::Invariant;
 use quorate_engine::time::{Span, Time};
 use quorate_engine::units::{Duration, Percent};
@@ -387,9 +388,7 @@ fn recovery(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
         let until = next
             .map_or(to, |next| next.from)
             .max(injected.from + Span(1));
-        let span = stats
-            .clean_after(injected.from, until, None)
-            .unwrap_or_default();
+        let span = hurt(stats, injected.from, until).0;
         if span > worst.0 {
             worst = (span, injected.label.clone());
         }
@@ -445,4 +444,19 @@ fn pods_missing(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
         longest = longest.max(to.since(begin.max(from)));
     }
     Measured::ms(longest, "")
+}
+
+/// How long clients were hurt from `from` on, and how many of their requests failed: those under
+/// way then or begun later, which ended before `until`, when something else went wrong.
+pub(super) fn hurt(stats: &Stats, from: Time, until: Time) -> (Span, u64) {
+    let failed = stats
+        .failures
+        .iter()
+        .filter(|f| f.end > from && f.end <= until);
+    let (mut last, mut count) = (from, 0);
+    for failure in failed {
+        last = last.max(failure.end);
+        count += 1;
+    }
+    (last.since(from), count)
 }

@@ -141,6 +141,9 @@ impl<'a> Play<'a> {
         if !self.prepared.scenario.orchestrator.heals {
             self.world.stop_orchestrator();
         }
+        self.world.deploy();
+        let started = self.world.now() + Span::from_secs(60);
+        self.world.run(started);
         self.add_clients();
         // Backends, resolvers and elections settle; then the steady state is watched.
         let watched = self.world.now() + Span::from_secs(30);
@@ -481,16 +484,13 @@ impl<'a> Play<'a> {
                 .max(injected.from + Span(1));
             for population in 0..self.populations() {
                 let stats = self.world.traffic().stats(population);
-                let recovery = stats
-                    .clean_after(injected.from, until, None)
-                    .unwrap_or_default();
-                let hurt = |f: &&crate::traffic::Failed| f.end > injected.from && f.start < until;
+                let (recovery, failed) = expect::hurt(stats, injected.from, until);
                 recoveries.push(Recovery {
                     fault: injected.label.clone(),
                     at: Time(injected.from.since(self.zero).0),
                     of: self.world.watch().population(population).to_owned(),
                     recovery,
-                    failed: stats.failures.iter().filter(hurt).count() as u64,
+                    failed,
                 });
             }
         }

@@ -240,7 +240,6 @@ impl World {
         };
         self.cloud.mark_installed(&machine, Arc::new(control_plane));
         self.serve_api(&machine, host);
-        self.deploy();
     }
 
     fn etcd_options(&self, version: EtcdVersion, resource: Option<&Resource>) -> Options {

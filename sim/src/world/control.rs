@@ -329,6 +329,8 @@ impl World {
                     self.watch.say_once(&mut self.stage, Track::Engine, text);
                 }
             }
+            // A read that fails shows in what is held because of it.
+            Notice::Failed { step, .. } if is_read(step) => {}
             Notice::Failed { step, fault } => {
                 self.stage
                     .note(Track::Engine, format!("FAILED {}: {fault}", short(step)));
@@ -355,9 +357,22 @@ impl World {
             self.stage
                 .note(Track::Engine, format!("plan of {steps} steps"));
         }
-        for reason in held {
-            let text = format!("held: {}", short(reason));
-            self.watch.say_once(&mut self.stage, Track::Engine, text);
+        // One line for all that is held for one reason.
+        let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for text in held {
+            let (resource, reason) = text.split_once(": ").unwrap_or(("", text));
+            reasons.entry(reason).or_default().push(short(resource));
+        }
+        for (reason, resources) in reasons {
+            let who = match resources.as_slice() {
+                [one] => one.clone(),
+                many => format!("{} and {} more", many[0], many.len() - 1),
+            };
+            self.watch.say_once(
+                &mut self.stage,
+                Track::Engine,
+                format!("holds {who}: {reason}"),
+            );
         }
     }
 
@@ -383,6 +398,12 @@ impl World {
     pub(super) fn orchestrator_reaches(&self, host: u16) -> bool {
         self.stage.reaches(ORCHESTRATOR, host)
     }
+}
+
+fn is_read(step: &str) -> bool {
+    let verb = step.split(' ').next().unwrap_or_default();
+    let reads = [Verb::List, Verb::Describe, Verb::Probe, Verb::Cluster];
+    reads.iter().any(|read| read.to_string() == verb)
 }
 
 /// Steps of which the timeline tells: those that people would ask about.

@@ -318,6 +318,7 @@ impl cloud::Ground for CloudGround<'_> {
         match note {
             // The fault that switched it on has its own line.
             cloud::Note::Trouble { .. } => {}
+            cloud::Note::Lost { ref call, .. } if !call.verb.mutates() => {}
             cloud::Note::Lost { .. } => self.stage.note(Track::Cloud, note.to_string()),
             cloud::Note::Duplicated { ref id } => {
                 self.stage.outbox.push_back(Cross::Duplicated(id.clone()));

@@ -198,8 +198,8 @@ impl World {
         number.unwrap_or_else(|| panic!("{name} keeps records and is no DNS provider"))
     }
 
-    /// Deploys the manifest's workloads.
-    pub(super) fn deploy(&mut self) {
+    /// Deploys the manifest's workloads, as somebody does once the cluster is there.
+    pub fn deploy(&mut self) {
         let manifest = Arc::clone(&self.manifest);
         for workload in &manifest.spec.workloads {
             let spec = WorkloadSpec::from(workload);
@@ -209,6 +209,7 @@ impl World {
                 self.role_workloads[usize::from(role)] = Some(id);
             }
         }
+        self.settle();
     }
 
     /// Gives a workload another number of pods; false where there is no such workload.

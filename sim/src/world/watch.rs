@@ -259,8 +259,12 @@ impl World {
         let Some(etcd) = &self.etcd else { return };
         let now = self.stage.now();
         let voters = etcd.config().voters;
+        // A leader that a quorum follows and is connected with: it can commit.
         let leader = etcd.leader().filter(|leader| {
-            let follows = |m: &crate::etcd::MemberId| etcd.status(*m).leader == Some(*leader);
+            let follows = |m: &crate::etcd::MemberId| {
+                let near = m == leader || etcd.linked(*leader, *m, now);
+                near && etcd.status(*m).leader == Some(*leader)
+            };
             voters.filter(follows).count() as u32 >= quorum(voters.len() as u32)
         });
         let label = leader.map(|leader| self.stage.label(self.stage.host_of(leader)).to_owned());
