@@ -242,6 +242,20 @@ struct Open {
     machines: u32,
 }
 
+impl Open {
+    fn new(account: Account) -> Self {
+        let profile = profile(account.kind);
+        Self {
+            account,
+            profile,
+            buckets: profile.limits.iter().copied().map(Bucket::new).collect(),
+            squeezed: None,
+            shut_until: Time::ZERO,
+            machines: 0,
+        }
+    }
+}
+
 /// A request under way.
 #[derive(Debug, Clone)]
 struct Flight {
@@ -283,26 +297,26 @@ impl Cloud {
     /// Clouds in which nothing exists yet.
     #[must_use]
     pub fn new(seed: Seed, accounts: impl IntoIterator<Item = Account>) -> Self {
-        let open = |account: Account| {
-            let profile = profile(account.kind);
-            Open {
-                account,
-                profile,
-                buckets: profile.limits.iter().copied().map(Bucket::new).collect(),
-                squeezed: None,
-                shut_until: Time::ZERO,
-                machines: 0,
-            }
-        };
         Self {
             seed,
-            accounts: accounts.into_iter().map(open).collect(),
+            accounts: accounts.into_iter().map(Open::new).collect(),
             stock: Stock::default(),
             troubles: Troubles::default(),
             flights: BTreeMap::new(),
             launched: 0,
             asked: BTreeMap::new(),
             tally: BTreeMap::new(),
+        }
+    }
+
+    /// Opens another account, where none of this name is open.
+    pub fn open_account(&mut self, account: Account) {
+        if self
+            .accounts
+            .iter()
+            .all(|open| open.account.name != account.name)
+        {
+            self.accounts.push(Open::new(account));
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) enum Happening {
     ApiUp(u16, u32),
     /// A path of the network opens again after a handshake.
     PathsChanged,
+    /// A connection between members that came up is usable now.
+    Linked,
 }
 
 /// What one model did and others feel.
@@ -216,6 +218,7 @@ impl World {
                 }
             }
             Happening::PathsChanged => self.paths_changed(),
+            Happening::Linked => self.look_at_etcd(),
         }
         self.settle();
     }
@@ -319,6 +322,7 @@ fn number(event: &Happening) -> u64 {
         Happening::Boot(host, boot) => 6 << 60 ^ u64::from(*host) << 32 ^ u64::from(*boot),
         Happening::ApiUp(host, boot) => 7 << 60 ^ u64::from(*host) << 32 ^ u64::from(*boot),
         Happening::PathsChanged => 8 << 60,
+        Happening::Linked => 9 << 60,
     }
 }
 

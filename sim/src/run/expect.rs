@@ -338,6 +338,7 @@ fn converged(play: &Play<'_>, from: Time, to: Time) -> Measured {
         .iter()
         .filter(within)
         .map(|i| i.to)
+        .chain(play.changed.iter().copied().filter(|at| *at >= from && *at <= to))
         .max()
         .unwrap_or(from);
     match play.world.watch().calm_after(last) {
@@ -446,16 +447,25 @@ fn pods_missing(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
     Measured::ms(longest, "")
 }
 
+/// A calm of this length ends what a fault did: what fails later has another cause, such as the
+/// return of what was lost.
+const CALM: Span = Span::from_secs(30);
+
 /// How long clients were hurt from `from` on, and how many of their requests failed: those under
-/// way then or begun later, which ended before `until`, when something else went wrong.
+/// way then or begun later, up to the first calm, and before `until`, when something else went
+/// wrong.
 pub(super) fn hurt(stats: &Stats, from: Time, until: Time) -> (Span, u64) {
-    let failed = stats
+    let (mut last, mut count) = (from, 0);
+    // In order of their ends, so that a calm is a gap between two of them.
+    for failure in stats
         .failures
         .iter()
-        .filter(|f| f.end > from && f.end <= until);
-    let (mut last, mut count) = (from, 0);
-    for failure in failed {
-        last = last.max(failure.end);
+        .filter(|f| f.end > from && f.end <= until)
+    {
+        if count > 0 && failure.end.since(last) > CALM {
+            break;
+        }
+        last = failure.end;
         count += 1;
     }
     (last.since(from), count)

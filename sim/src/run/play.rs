@@ -55,6 +55,8 @@ pub(super) struct Play<'a> {
     pub(super) zero: Time,
     pub(super) phases: Vec<Played>,
     pub(super) injected: Vec<Injected>,
+    /// When something was changed on purpose.
+    pub(super) changed: Vec<Time>,
     pub(super) workloads: BTreeMap<String, WorkloadId>,
     /// Why the run says nothing.
     pub(super) invalid: Vec<String>,
@@ -89,6 +91,7 @@ impl<'a> Play<'a> {
             zero: Time::ZERO,
             phases: Vec::new(),
             injected: Vec::new(),
+            changed: Vec::new(),
             workloads: BTreeMap::new(),
             invalid: Vec::new(),
             on: Vec::new(),
@@ -392,6 +395,7 @@ impl<'a> Play<'a> {
             .collect();
         changes.retain(|c| !due.contains(c));
         for number in due {
+            self.changed.push(now);
             let change = &phase.changes[number];
             if let Some(path) = &change.apply {
                 self.world.note(Track::Fault, format!("apply {path}"));

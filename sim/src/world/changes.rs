@@ -393,6 +393,10 @@ impl World {
                 self.stage.note(Track::Etcd, format!("{label} steps down"));
                 self.look_at_etcd();
             }
+            // It is announced when it is dialled, and usable a round trip later.
+            EtcdNote::Linked { up: true, .. } => {
+                self.stage.after(Span::from_ms(500), Happening::Linked);
+            }
             EtcdNote::Violated => self.take_violations(),
             EtcdNote::Started(_)
             | EtcdNote::Stopped(_)

@@ -132,6 +132,8 @@ impl World {
 
     /// Gives the orchestrator another manifest.
     pub fn retarget(&mut self, manifest: &Arc<Manifest>) {
+        self.meet_providers(manifest);
+        self.manifest = Arc::clone(manifest);
         self.control.task.manifest = Arc::clone(manifest);
         self.control.converged_at = None;
         if let Some(engine) = &mut self.control.engine {

@@ -160,7 +160,8 @@ impl World {
                 .with_cloud(|cloud, ground| cloud.inject(ground, scope.clone(), Trouble::DataDown));
             applied.troubles.push(id);
             let now = self.stage.now();
-            let crosses = |a: &Endpoint, b: &Endpoint| inside(a) != inside(b);
+            // Nothing inside answers anything: not even its neighbours in the same provider.
+            let crosses = |a: &Endpoint, b: &Endpoint| inside(a) || inside(b);
             let (id, hit) = self.stage.net.inject(now, Effect::Cut, crosses);
             applied.links.push(id);
             if hit == 0 && !control {

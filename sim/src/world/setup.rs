@@ -55,15 +55,10 @@ impl World {
     #[must_use]
     pub fn new(settings: &WorldSettings) -> Self {
         let WorldSettings { manifest, seed, .. } = settings;
-        let account = |provider: &quorate_engine::manifest::Provider| Account {
-            name: provider.name.clone(),
-            kind: provider.kind,
-            quota: None,
-        };
         let minor = kubernetes_minor(&manifest.spec.kubernetes.version);
         let mut world = Self {
             stage: Stage::new(*seed, far("orchestrator", ORCHESTRATOR_RTT)),
-            cloud: Cloud::new(*seed, manifest.spec.providers.iter().map(account)),
+            cloud: Cloud::new(*seed, []),
             etcd: None,
             kube: Kube::new(Settings::of_minor(minor), *seed),
             traffic: Traffic::new(*seed),
@@ -81,19 +76,31 @@ impl World {
             storage: None,
             events: 0,
         };
-        for provider in &manifest.spec.providers {
-            if provider.kind.has_dns() {
-                let name = format!("dns.{}", provider.name);
-                let endpoint = world.stage.add_endpoint(far(&name, DNS_RTT));
-                let number = world.stage.dns_providers.len() as u16;
-                world.stage.dns_providers.push(endpoint);
-                world.dns_numbers.insert(provider.name.clone(), number);
-            }
-        }
+        world.meet_providers(manifest);
         world.with_traffic(|traffic, ground| traffic.set_watchful(ground, false));
         world.place_own_hosts();
         world.settle();
         world
+    }
+
+    /// Opens accounts at providers that were not met before, and finds their name servers.
+    pub(super) fn meet_providers(&mut self, manifest: &Manifest) {
+        for provider in &manifest.spec.providers {
+            let (name, kind) = (provider.name.clone(), provider.kind);
+            self.cloud.open_account(Account {
+                name,
+                kind,
+                quota: None,
+            });
+            if kind.has_dns() && !self.dns_numbers.contains_key(&provider.name) {
+                let endpoint = self
+                    .stage
+                    .add_endpoint(far(&format!("dns.{}", provider.name), DNS_RTT));
+                let number = self.stage.dns_providers.len() as u16;
+                self.stage.dns_providers.push(endpoint);
+                self.dns_numbers.insert(provider.name.clone(), number);
+            }
+        }
     }
 
     /// Hosts that exist already are there from the start.
