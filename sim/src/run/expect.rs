@@ -338,7 +338,12 @@ fn converged(play: &Play<'_>, from: Time, to: Time) -> Measured {
         .iter()
         .filter(within)
         .map(|i| i.to)
-        .chain(play.changed.iter().copied().filter(|at| *at >= from && *at <= to))
+        .chain(
+            play.changed
+                .iter()
+                .copied()
+                .filter(|at| *at >= from && *at <= to),
+        )
         .max()
         .unwrap_or(from);
     match play.world.watch().calm_after(last) {

@@ -229,14 +229,14 @@ impl Watch {
             .split('/')
             .nth(1)
             .is_some_and(|part| part.contains('.'));
-        match verb {
-            Verb::Delete if !shared => self.replaced.push((at, resource.clone())),
-            Verb::Create if !shared => {
-                if !self.made.insert(resource.clone()) {
-                    self.replaced.push((at, resource.clone()));
-                }
-            }
-            _ => {}
+        let replaced = match verb {
+            _ if shared => false,
+            Verb::Delete => true,
+            Verb::Create => !self.made.insert(resource.clone()),
+            _ => false,
+        };
+        if replaced {
+            self.replaced.push((at, resource.clone()));
         }
     }
 
