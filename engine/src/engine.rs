@@ -415,9 +415,21 @@ fn unfit(desired: &Desired, seen: &Observed) -> Vec<ResourceId> {
     machines.map(|machine| machine.id.clone()).collect()
 }
 
-/// Whether something was surely seen, at a provider or on a machine.
+/// Whether something was surely seen: at a provider, on a machine, or in the cluster.
 fn exists(seen: &Observed, id: &ResourceId) -> bool {
-    seen.listed().any(|(_, listed)| listed.id == *id)
+    let machine = id.machine();
+    let installed = || match seen.hosts.get(&machine) {
+        Some(Ok(view)) => view.installed.iter().any(|(kind, _)| {
+            let part = kind.on_machine();
+            part.is_some_and(|part| machine.child(part) == *id)
+        }),
+        Some(Err(_)) | None => false,
+    };
+    let storage = || {
+        let found = seen.cluster().is_some_and(|view| view.storage.is_some());
+        found && id.as_str().matches('/').count() == 1 && id.as_str().ends_with("/storage")
+    };
+    seen.listed().any(|(_, listed)| listed.id == *id) || installed() || storage()
 }
 
 /// etcd's version by the manifest: given, or what kubeadm brings.

@@ -53,7 +53,7 @@ pub fn judge(
     etcd_allows(change, view, version)?;
     let after = slack_after(change, view);
     assert!(after.voters > 0, "etcd's rules keep the last voter");
-    match policy_allows(change, view, version, policy) {
+    match policy_allows(change, view, policy) {
         Ok(()) => Ok(Allowed {
             after,
             forced: None,
@@ -133,7 +133,6 @@ fn find<'a>(change: &MemberChange, view: &'a [MemberView]) -> Option<&'a MemberV
 fn policy_allows(
     change: &MemberChange,
     view: &[MemberView],
-    version: EtcdVersion,
     policy: &Policy,
 ) -> Result<(), Refusal> {
     let after = slack_after(change, view);
@@ -154,17 +153,12 @@ fn policy_allows(
         }
         MemberChange::Promote(_) => Ok(()),
         MemberChange::Remove(_) if member.learner => Ok(()),
-        MemberChange::Remove(_) => may_leave(member, view, version, policy),
+        MemberChange::Remove(_) => may_leave(member, view, policy),
     }
 }
 
 /// Our policy for a voter that should leave.
-fn may_leave(
-    member: &MemberView,
-    view: &[MemberView],
-    version: EtcdVersion,
-    policy: &Policy,
-) -> Result<(), Refusal> {
+fn may_leave(member: &MemberView, view: &[MemberView], policy: &Policy) -> Result<(), Refusal> {
     let machine = member.machine.clone();
     let after = slack_after(&MemberChange::Remove(machine.clone()), view);
     if member.leader {
@@ -179,10 +173,10 @@ fn may_leave(
             needed,
         });
     }
-    // Where etcd would refuse to add because voters are dead, taking out a dead one is the only way
-    // forward, and it costs no slack.
-    let stuck = !member.healthy && !could_add(view, version);
-    if after.voters + 1 < policy.declared && !policy.scale_down && !stuck {
+    // The floor is for voters that work. To take out a dead one never costs slack, and of several
+    // dead ones each has to go before etcd lets a successor in (up to 3.5.29 it adds nobody while a
+    // voter is away).
+    if member.healthy && after.voters + 1 < policy.declared && !policy.scale_down {
         return Err(Refusal::BelowDeclared {
             machine,
             voters_after: after.voters,
@@ -190,15 +184,4 @@ fn may_leave(
         });
     }
     Ok(())
-}
-
-/// Whether etcd would accept one more member, leaving aside a learner, which can leave.
-fn could_add(view: &[MemberView], version: EtcdVersion) -> bool {
-    let voters: Vec<Standing<'_>> = view
-        .iter()
-        .filter(|member| !member.learner)
-        .map(Standing::from)
-        .collect();
-    let joiner = ResourceId::new("");
-    etcd_judges(&MemberChange::AddLearner(joiner), &voters, version).is_ok()
 }

@@ -99,6 +99,25 @@ impl Kind {
             Self::Network | Self::Firewall | Self::Machine | Self::RecordSet
         )
     }
+
+    /// What a machine's path is followed by in the id of this kind of thing on it; none for what is
+    /// not on a machine.
+    #[must_use]
+    pub fn on_machine(self) -> Option<&'static str> {
+        match self {
+            Self::Host => Some("host"),
+            Self::Peer => Some("peer"),
+            Self::EtcdMember => Some("etcd"),
+            Self::ControlPlane => Some("control-plane"),
+            Self::Worker => Some("worker"),
+            Self::Balancer => Some("balancer"),
+            Self::Network
+            | Self::Firewall
+            | Self::Machine
+            | Self::RecordSet
+            | Self::StoragePool => None,
+        }
+    }
 }
 
 impl fmt::Display for Kind {

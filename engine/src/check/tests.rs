@@ -8,6 +8,8 @@ use crate::seam::{ClusterView, HostView, MachineState, NodeView, Seen};
 use crate::topology::{Roster, Topology};
 use std::sync::Arc;
 
+mod random;
+
 const THREE_CLOUDS: &str = include_str!("../../../scenarios/manifests/three-clouds.yaml");
 
 fn three_clouds() -> Arc<Manifest> {

@@ -229,12 +229,13 @@ impl Watch {
             .split('/')
             .nth(1)
             .is_some_and(|part| part.contains('.'));
-        let again = match verb {
+        let replaced = match verb {
+            _ if shared => false,
             Verb::Delete => true,
             Verb::Create => !self.made.insert(resource.clone()),
             _ => false,
         };
-        if again && !shared {
+        if replaced {
             self.replaced.push((at, resource.clone()));
         }
     }

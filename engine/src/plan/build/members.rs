@@ -14,7 +14,8 @@ use crate::seam::{MemberView, Verb};
 use std::sync::Arc;
 
 impl Build<'_> {
-    /// Removes members whose machine is lost or was never there.
+    /// Removes members whose machine is lost or was never there, and a learner that nobody wants
+    /// any more: etcd takes no other in beside it.
     pub(super) fn remove_dead_members(&mut self) {
         let Some(cluster) = self.cluster() else {
             return;
@@ -24,6 +25,7 @@ impl Build<'_> {
             let why = match self.conditions.get(machine) {
                 Some(Condition::Dead(reason)) => format!("its machine is lost: {reason}"),
                 Some(Condition::Missing) => "its machine does not exist".to_owned(),
+                None if member.learner => "not in the manifest, and has no vote".to_owned(),
                 None if !member.healthy && !self.seen.answers(machine) => {
                     "not in the manifest, and not healthy".to_owned()
                 }
@@ -96,8 +98,12 @@ impl Build<'_> {
             .iter()
             .find(|member| member.learner && self.is_held(&member.machine));
         let topology = Arc::clone(&self.desired.topology);
-        for node in topology.with(Role::ControlPlane) {
-            let member = members.iter().find(|member| member.machine == node.id);
+        let member_of = |id: &ResourceId| members.iter().find(|member| member.machine == *id);
+        // A learner that an earlier run took in comes first: etcd holds one at a time.
+        let mut nodes: Vec<_> = topology.with(Role::ControlPlane).collect();
+        nodes.sort_by_key(|node| !member_of(&node.id).is_some_and(|member| member.learner));
+        for node in nodes {
+            let member = member_of(&node.id);
             let founds = self
                 .founding
                 .is_some_and(|f| self.draft.get(f).resource.machine() == node.id);
