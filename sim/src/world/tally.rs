@@ -81,6 +81,9 @@ fn kind(event: &Happening) -> usize {
         },
         Happening::Cloud(_) => 15,
         Happening::Control(_) => 16,
-        Happening::Boot(..) | Happening::ApiUp(..) | Happening::PathsChanged => 17,
+        Happening::Boot(..)
+        | Happening::ApiUp(..)
+        | Happening::PathsChanged
+        | Happening::Linked => 17,
     }
 }
