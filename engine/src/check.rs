@@ -8,7 +8,7 @@ use crate::observed::Observed;
 use crate::plan::{MemberChange, Plan, Step};
 use crate::quorum::{EtcdVersion, Policy, judge};
 use crate::resource::{Kind, ResourceId};
-use crate::seam::{Lane, MemberView, Verb};
+use crate::seam::{Lane, MemberView, NodeView, Verb};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -34,6 +34,9 @@ pub fn check(plan: &Plan, seen: &Observed, version: EtcdVersion, policy: &Policy
         plan,
         seen,
         by_resource: index(plan),
+        listed: seen.listed().map(|(_, seen)| &seen.id).collect(),
+        held: plan.held.iter().map(|held| &held.resource).collect(),
+        nodes: nodes(seen),
         problems: Vec::new(),
     };
     for (at, step) in plan.steps.iter().enumerate() {
@@ -57,10 +60,22 @@ fn index(plan: &Plan) -> Index<'_> {
     index
 }
 
+fn nodes(seen: &Observed) -> BTreeMap<&ResourceId, &NodeView> {
+    let nodes = seen.cluster().map_or(&[][..], |cluster| &cluster.nodes);
+    let ready = nodes.iter().rev().filter(|node| node.ready);
+    ready.map(|node| (&node.machine, node)).collect()
+}
+
 struct Check<'a> {
     plan: &'a Plan,
     seen: &'a Observed,
     by_resource: Index<'a>,
+    /// What any provider listed.
+    listed: BTreeSet<&'a ResourceId>,
+    /// What the plan leaves alone.
+    held: BTreeSet<&'a ResourceId>,
+    /// Nodes that work, by machine.
+    nodes: BTreeMap<&'a ResourceId, &'a NodeView>,
     problems: Vec<Problem>,
 }
 
@@ -158,7 +173,7 @@ impl Check<'_> {
             return;
         }
         let machine = &step.resource;
-        if !self.seen.listed().any(|(_, seen)| seen.id == *machine) {
+        if !self.listed.contains(machine) {
             self.problem(at, format!("{machine} is deleted, and nobody lists it"));
         }
         let Some(cluster) = self.seen.cluster() else {
@@ -171,8 +186,7 @@ impl Check<'_> {
         {
             self.must_follow(at, Verb::RemoveMember, &machine.child("etcd"));
         }
-        let works = |node: &&crate::seam::NodeView| node.machine == *machine && node.ready;
-        let node = cluster.nodes.iter().find(works);
+        let node = self.nodes.get(machine);
         if node.is_some_and(|node| !node.control_plane) && self.seen.answers(machine) {
             self.must_follow(at, Verb::Drain, &machine.child("worker"));
         }
@@ -201,7 +215,7 @@ impl Check<'_> {
             );
         }
         let host = step.resource.machine();
-        if self.plan.held.iter().any(|held| held.resource == host) && step.lane == Lane::Hosts {
+        if step.lane == Lane::Hosts && self.held.contains(&host) {
             self.problem(
                 at,
                 format!("{} touches {host}, which is left alone", step.title()),

@@ -23,7 +23,7 @@ use crate::plan::{Plan, plan};
 use crate::quorum::{EtcdVersion, Policy};
 use crate::random::Seed;
 use crate::resource::ResourceId;
-use crate::seam::{CallId, Effect, Ending, Event, Fault, FaultClass, Notice, Verb};
+use crate::seam::{CallId, Effect, Ending, Event, Fault, FaultClass, Notice, Seen, Verb};
 use crate::time::{Span, Time};
 use crate::topology::{Roster, Topology};
 use look::Look;
@@ -274,12 +274,17 @@ impl Engine {
         seen: &Observed,
         out: &mut Vec<Effect>,
     ) -> Result<Desired, crate::topology::MeshFull> {
-        let roster = self.roster(seen);
-        let topology = Topology::resolve(&self.task.manifest, &roster)?;
-        for (machine, address) in topology.allocated.clone() {
+        let mut roster = self.roster(seen);
+        let resolve = |roster: &Roster| Topology::resolve(&self.task.manifest, roster);
+        let mut desired = Desired::of(Arc::new(resolve(&roster)?));
+        let unfit = unfit(&desired, seen);
+        if !unfit.is_empty() {
+            roster.retired.extend(unfit);
+            desired = Desired::of(Arc::new(resolve(&roster)?));
+        }
+        for (machine, address) in desired.topology.allocated.clone() {
             self.record(Entry::Allocated { machine, address }, out);
         }
-        let desired = Desired::of(Arc::new(topology));
         let ours = desired
             .resources()
             .filter(|resource| resource.spec.kind().at_provider());
@@ -287,7 +292,7 @@ impl Engine {
         Ok(desired)
     }
 
-    /// Which machines exist and fit, and which are to be replaced by others.
+    /// Which machines exist, and what else decides which nodes there are to be.
     fn roster(&self, seen: &Observed) -> Roster {
         let mut roster = Roster {
             addresses: self.ledger.addresses.clone(),
@@ -295,21 +300,8 @@ impl Engine {
             retired: self.scaling.retired(),
             existing: self.ledger.prepared.clone(),
         };
-        roster
-            .existing
-            .extend(seen.usable_machines().map(|machine| machine.id.clone()));
-        let Ok(tentative) = Topology::resolve(&self.task.manifest, &roster) else {
-            return roster;
-        };
-        let desired = Desired::of(Arc::new(tentative));
-        for machine in seen.usable_machines() {
-            let wanted = desired
-                .get(&machine.id)
-                .map(|resource| resource.spec.fingerprint());
-            if wanted.is_some_and(|wanted| wanted != machine.fingerprint) {
-                roster.retired.insert(machine.id.clone());
-            }
-        }
+        let usable = seen.usable_machines().map(|machine| machine.id.clone());
+        roster.existing.extend(usable);
         roster
     }
 
@@ -411,6 +403,16 @@ impl Engine {
             Mode::Keep { interval } => self.rest(now + interval, out),
         }
     }
+}
+
+/// Machines that are not as their nodes should be: others take their place.
+fn unfit(desired: &Desired, seen: &Observed) -> Vec<ResourceId> {
+    let differs = |machine: &&Seen| {
+        let wanted = desired.get(&machine.id);
+        wanted.is_some_and(|wanted| wanted.spec.fingerprint() != machine.fingerprint)
+    };
+    let machines = seen.usable_machines().filter(differs);
+    machines.map(|machine| machine.id.clone()).collect()
 }
 
 /// Whether something was surely seen: at a provider, on a machine, or in the cluster.

@@ -147,11 +147,11 @@ impl Executor {
                 missing,
                 lanes.index(&step.lane, &setup.limits),
             ));
-            let all: Vec<u32> = step.after.iter().chain(&step.settled).copied().collect();
-            for (nth, before) in all.iter().enumerate() {
-                let known = (*before as usize) < index && !all[..nth].contains(before);
+            let mut all = BTreeSet::new();
+            for (nth, before) in step.after.iter().chain(&step.settled).enumerate() {
+                let earlier = (*before as usize) < index;
                 assert!(
-                    known,
+                    earlier && all.insert(*before),
                     "a step depends on earlier ones, each once: {}",
                     title()
                 );

@@ -71,19 +71,6 @@ pub enum Sight<'a> {
 }
 
 impl Observed {
-    /// What a provider says of a resource. A provider that was not asked has nothing of ours.
-    #[must_use]
-    pub fn sight(&self, provider: &str, id: &ResourceId) -> Sight<'_> {
-        match self.providers.get(provider) {
-            Some(Err(fault)) => Sight::Blind(fault),
-            Some(Ok(list)) => list
-                .iter()
-                .find(|seen| seen.id == *id)
-                .map_or(Sight::Absent, Sight::Seen),
-            None => Sight::Absent,
-        }
-    }
-
     /// Every listed resource with the name of its provider, in order of provider.
     pub fn listed(&self) -> impl Iterator<Item = (&str, &Seen)> {
         self.providers

@@ -4,6 +4,7 @@ mod build;
 mod condition;
 mod draft;
 mod expected;
+mod index;
 mod types;
 
 pub use build::plan;

@@ -25,7 +25,11 @@ impl ResourceId {
     /// The resource `name` below this one.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        Self(format!("{}/{name}", self.0).into())
+        let mut path = String::with_capacity(self.0.len() + 1 + name.len());
+        path.push_str(&self.0);
+        path.push('/');
+        path.push_str(name);
+        Self(path.into())
     }
 
     /// As text.

@@ -13,6 +13,7 @@ mod faults;
 mod grounds;
 mod setup;
 mod stage;
+mod tally;
 mod watch;
 
 pub use control::CrashPoint;
@@ -35,6 +36,7 @@ use quorate_engine::time::Time;
 use stage::Stage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tally::Tally;
 
 /// Everything that can happen.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +95,7 @@ pub struct World {
     next_write: u64,
     /// Fingerprint of the installed storage.
     storage: Option<u64>,
-    events: u64,
+    tally: Tally,
 }
 
 impl World {
@@ -106,7 +108,12 @@ impl World {
     /// Events so far.
     #[must_use]
     pub fn events(&self) -> u64 {
-        self.events
+        self.tally.total()
+    }
+
+    /// Events so far, by kind.
+    pub fn events_by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.tally.by_kind()
     }
 
     /// The hash of everything that happened so far.
@@ -163,7 +170,7 @@ impl World {
     }
 
     fn happen(&mut self, event: Happening) {
-        self.events += 1;
+        self.tally.add(&event);
         let now = self.stage.now();
         self.stage.chain.add(number(&event), now.0);
         let Self {

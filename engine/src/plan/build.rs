@@ -10,6 +10,7 @@ mod nodes;
 
 use super::condition::{Condition, conditions};
 use super::draft::{Draft, Ref};
+use super::index::Index;
 use super::{MemberChange, Plan, Slack};
 use crate::graph::Desired;
 use crate::observed::{Observed, Sight};
@@ -22,10 +23,12 @@ use std::sync::Arc;
 /// Plans the way from what was seen to what is desired.
 #[must_use]
 pub fn plan(desired: &Desired, seen: &Observed) -> Plan {
+    let index = Index::of(seen);
     let mut build = Build {
         desired,
         seen,
-        conditions: conditions(desired, seen),
+        conditions: conditions(desired, seen, &index),
+        index,
         draft: Draft::default(),
         founding: None,
         members_last: None,
@@ -56,6 +59,7 @@ pub fn plan(desired: &Desired, seen: &Observed) -> Plan {
 struct Build<'a> {
     desired: &'a Desired,
     seen: &'a Observed,
+    index: Index<'a>,
     conditions: BTreeMap<ResourceId, Condition>,
     draft: Draft,
     /// The step that founds the cluster.
@@ -113,7 +117,7 @@ impl<'a> Build<'a> {
 
     /// Creates or updates something that lives at a provider's API.
     fn at_provider(&mut self, resource: &Arc<Resource>) {
-        match self.seen.sight(&resource.provider, &resource.id) {
+        match self.index.sight(&resource.provider, &resource.id) {
             Sight::Blind(fault) => {
                 let reason = format!(
                     "the API of {} does not answer ({}), so nothing is made or replaced there",

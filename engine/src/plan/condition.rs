@@ -3,6 +3,7 @@
 //! Three sources say different things: the provider's API, the machine itself, and the cluster.
 //! "I cannot reach it" is not "it is gone", and a provider whose API errs proves nothing.
 
+use super::index::Index;
 use crate::graph::Desired;
 use crate::observed::{Observed, Sight};
 use crate::resource::ResourceId;
@@ -26,15 +27,23 @@ pub(super) enum Condition {
 }
 
 /// The conditions of all desired machines.
-pub(super) fn conditions(desired: &Desired, seen: &Observed) -> BTreeMap<ResourceId, Condition> {
+pub(super) fn conditions(
+    desired: &Desired,
+    seen: &Observed,
+    index: &Index<'_>,
+) -> BTreeMap<ResourceId, Condition> {
     let outages = outages(desired, seen);
     let nodes = desired.topology.nodes.iter();
     nodes
-        .map(|node| (node.id.clone(), condition(node, seen, &outages)))
+        .map(|node| (node.id.clone(), condition(node, (seen, index), &outages)))
         .collect()
 }
 
-fn condition(node: &Node, seen: &Observed, outages: &BTreeMap<&str, usize>) -> Condition {
+fn condition(
+    node: &Node,
+    (seen, index): (&Observed, &Index<'_>),
+    outages: &BTreeMap<&str, usize>,
+) -> Condition {
     if seen.answers(&node.id) {
         return Condition::Fine;
     }
@@ -45,12 +54,12 @@ fn condition(node: &Node, seen: &Observed, outages: &BTreeMap<&str, usize>) -> C
             false => Condition::Young,
         };
     }
-    match seen.sight(&node.provider, &node.id) {
+    match index.sight(&node.provider, &node.id) {
         Sight::Blind(fault) => Condition::Held(format!(
             "the API of {} does not answer ({}), so nothing is made or replaced there",
             node.provider, fault.detail
         )),
-        Sight::Absent if works(node, seen) => Condition::Held(format!(
+        Sight::Absent if index.works(&node.id) => Condition::Held(format!(
             "{} does not list it, yet the cluster says it works",
             node.provider
         )),
@@ -61,13 +70,17 @@ fn condition(node: &Node, seen: &Observed, outages: &BTreeMap<&str, usize>) -> C
             MachineState::Error => Condition::Dead("it failed to come up".to_owned()),
             MachineState::Building => Condition::Young,
             MachineState::Running if !prepared => Condition::Young,
-            MachineState::Running => silent(node, seen, outages),
+            MachineState::Running => silent(node, (seen, index), outages),
         },
     }
 }
 
 /// A machine that runs, says its provider, and does not answer.
-fn silent(node: &Node, seen: &Observed, outages: &BTreeMap<&str, usize>) -> Condition {
+fn silent(
+    node: &Node,
+    (seen, index): (&Observed, &Index<'_>),
+    outages: &BTreeMap<&str, usize>,
+) -> Condition {
     if let Some(machines) = outages.get(node.provider.as_str()) {
         return Condition::Held(format!(
             "none of the {machines} machines at {} answers: an outage or a partition, which heals; \
@@ -75,7 +88,7 @@ fn silent(node: &Node, seen: &Observed, outages: &BTreeMap<&str, usize>) -> Cond
             node.provider
         ));
     }
-    if works(node, seen) {
+    if index.works(&node.id) {
         return Condition::Held(
             "it does not answer here, yet the cluster says it works".to_owned(),
         );
@@ -84,22 +97,6 @@ fn silent(node: &Node, seen: &Observed, outages: &BTreeMap<&str, usize>) -> Cond
         return Condition::Dead("it has not answered for longer than the patience".to_owned());
     }
     Condition::Held("it does not answer; it is replaced if that lasts".to_owned())
-}
-
-/// Whether the cluster counts on the machine right now.
-fn works(node: &Node, seen: &Observed) -> bool {
-    let Some(cluster) = seen.cluster() else {
-        return false;
-    };
-    let ready = cluster
-        .nodes
-        .iter()
-        .any(|view| view.machine == node.id && view.ready);
-    ready
-        || cluster
-            .members
-            .iter()
-            .any(|member| member.machine == node.id && member.healthy)
 }
 
 /// Providers none of whose (two or more) prepared machines answers, with their number.

@@ -5,7 +5,7 @@ use super::{Held, MemberChange, Plan, Slack, Step, Until};
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::seam::{Lane, Verb};
 use petgraph::Direction;
-use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ pub(super) type Ref = NodeIndex;
 #[derive(Default)]
 pub(super) struct Draft {
     graph: DiGraph<Step, Edge>,
+    /// The edge from the second to the first, if there is one: a step that thousands wait for has
+    /// too many to search.
+    edges: BTreeMap<(Ref, Ref), EdgeIndex>,
     /// The last step that brings a resource into being, by resource.
     makers: BTreeMap<ResourceId, Ref>,
     pub(super) held: Vec<Held>,
@@ -102,16 +105,26 @@ impl Draft {
 
     /// `later` needs `earlier` to succeed.
     pub(super) fn after(&mut self, later: Ref, earlier: Ref) {
-        if later != earlier {
-            self.graph.update_edge(earlier, later, Edge::After);
+        let edge = self.edge(later, earlier, Edge::After);
+        if let Some(edge) = edge {
+            self.graph[edge] = Edge::After;
         }
     }
 
     /// `later` waits for the end of `earlier`, however it ends.
     pub(super) fn settled(&mut self, later: Ref, earlier: Ref) {
-        if later != earlier && self.graph.find_edge(earlier, later).is_none() {
-            self.graph.add_edge(earlier, later, Edge::Settled);
+        self.edge(later, earlier, Edge::Settled);
+    }
+
+    /// The edge between two steps, made with this weight where there is none. No step waits for
+    /// itself.
+    fn edge(&mut self, later: Ref, earlier: Ref, weight: Edge) -> Option<EdgeIndex> {
+        if later == earlier {
+            return None;
         }
+        let graph = &mut self.graph;
+        let edge = self.edges.entry((later, earlier));
+        Some(*edge.or_insert_with(|| graph.add_edge(earlier, later, weight)))
     }
 
     /// The step that brings a resource into being, if this plan has one.
@@ -178,30 +191,35 @@ impl Draft {
             graph.node_count(),
             "the draft of a plan has a cycle"
         );
-        let steps = order
-            .iter()
-            .map(|index| placed(&graph, *index, &place))
-            .collect();
         Plan {
-            steps,
+            steps: placed(graph, &order, &place),
             held: self.held,
             slack,
         }
     }
 }
 
-fn placed(graph: &DiGraph<Step, Edge>, index: Ref, place: &[u32]) -> Step {
-    let mut step = graph[index].clone();
-    for edge in graph.edges_directed(index, Direction::Incoming) {
+/// The steps in their order, each with the places of those it waits for.
+fn placed(graph: DiGraph<Step, Edge>, order: &[Ref], place: &[u32]) -> Vec<Step> {
+    let (nodes, edges) = graph.into_nodes_edges();
+    let mut steps: Vec<Option<Step>> = nodes.into_iter().map(|node| Some(node.weight)).collect();
+    for edge in &edges {
         let before = place[edge.source().index()];
-        match edge.weight() {
+        let step = steps[edge.target().index()].as_mut();
+        let step = step.expect("every step is still here");
+        match edge.weight {
             Edge::After => step.after.push(before),
             Edge::Settled => step.settled.push(before),
         }
     }
-    step.after.sort_unstable();
-    step.settled.sort_unstable();
-    step
+    let placed = order.iter().map(|index| {
+        let step = steps[index.index()].take();
+        let mut step = step.expect("each step has one place");
+        step.after.sort_unstable();
+        step.settled.sort_unstable();
+        step
+    });
+    placed.collect()
 }
 
 /// Whom a step asks.

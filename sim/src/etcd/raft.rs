@@ -250,6 +250,21 @@ impl Member {
         }
     }
 
+    /// Lets ticks pass in which nothing happens: it does not lead, and none ends in a campaign.
+    ///
+    /// # Panics
+    /// If something would have happened: see [`Self::patience`].
+    pub fn pass(&mut self, ticks: u32) {
+        let elapsed = self.elapsed.saturating_add(ticks);
+        let is_quiet =
+            self.role != Role::Leader && (elapsed < self.timeout || !self.is_promotable());
+        assert!(
+            ticks == 0 || is_quiet,
+            "a tick that matters was passed over"
+        );
+        self.elapsed = elapsed;
+    }
+
     fn tick_leader(&mut self, out: &mut Vec<Message>) {
         self.since_heartbeat += 1;
         if self.elapsed >= self.tuning.pace.election {

@@ -4,6 +4,7 @@ use super::play::{Injected, Play, Played};
 use crate::outcome::{Held, Unit, Verdict};
 use crate::scenario::{Amount, Expectation, Measure};
 use crate::traffic::Stats;
+use crate::traffic::stats::CALM;
 use crate::world::Invariant;
 use quorate_engine::time::{Span, Time};
 use quorate_engine::units::{Duration, Percent};
@@ -452,12 +453,13 @@ fn pods_missing(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
     Measured::ms(longest, "")
 }
 
-/// A calm of this length ends what a fault did: what fails later has another cause, such as the
-/// return of what was lost.
-const CALM: Span = Span::from_secs(30);
+/// The first failure may come later than that: resolvers remember a name for one TTL, and a
+/// request may wait for its whole time-out.
+const FUSE: Span = Span::from_secs(120);
 
 /// How long clients were hurt from `from` on, and how many of their requests failed: those under
-/// way then or begun later, up to the first calm, and before `until`, when something else went
+/// way then or begun later, up to the first calm (what fails after that has another cause, such as
+/// the return of what was lost), and before `until`, when something else went
 /// wrong.
 pub(super) fn hurt(stats: &Stats, from: Time, until: Time) -> (Span, u64) {
     let (mut last, mut count) = (from, 0);
@@ -467,7 +469,7 @@ pub(super) fn hurt(stats: &Stats, from: Time, until: Time) -> (Span, u64) {
         .iter()
         .filter(|f| f.end > from && f.end <= until)
     {
-        if count > 0 && failure.end.since(last) > CALM {
+        if failure.end.since(last) > if count == 0 { FUSE } else { CALM } {
             break;
         }
         last = failure.end;

@@ -106,7 +106,7 @@ struct Mark {
 }
 
 /// How long without a failure until a population counts as recovered.
-pub const CALM: Span = Span::from_secs(2);
+pub const CALM: Span = Span::from_secs(30);
 
 /// What the requests of one population came to.
 #[derive(Debug, Clone)]
@@ -333,7 +333,7 @@ mod tests {
             Some(Span::from_ms(1_200))
         );
         let recovered = Fortune::Recovers { since: at(2_000) };
-        assert_eq!(stats.succeed(at(4_000), at(4_100)), recovered);
-        assert_eq!(stats.between(at(0), at(5_000)), (3, 4));
+        assert_eq!(stats.succeed(at(33_000), at(33_100)), recovered);
+        assert_eq!(stats.between(at(0), at(40_000)), (3, 4));
     }
 }

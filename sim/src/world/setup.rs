@@ -3,6 +3,7 @@
 use super::World;
 use super::control::Control;
 use super::stage::Stage;
+use super::tally::Tally;
 use super::watch::Watch;
 use crate::cloud::{Account, Cloud, Ended};
 use crate::kube::{Kube, Settings, WorkloadSpec};
@@ -74,7 +75,7 @@ impl World {
             writes: BTreeMap::new(),
             next_write: 1,
             storage: None,
-            events: 0,
+            tally: Tally::default(),
         };
         world.meet_providers(manifest);
         world.with_traffic(|traffic, ground| traffic.set_watchful(ground, false));

@@ -73,7 +73,7 @@ impl Build<'_> {
     }
 
     fn record_verb(&mut self, resource: &Arc<Resource>, machines: &[ResourceId]) -> Option<Verb> {
-        match self.seen.sight(&resource.provider, &resource.id) {
+        match self.index.sight(&resource.provider, &resource.id) {
             Sight::Blind(fault) => {
                 let reason = format!(
                     "the API of {} does not answer ({}), so nothing is made or replaced there",

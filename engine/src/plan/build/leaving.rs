@@ -25,17 +25,13 @@ impl Build<'_> {
     }
 
     fn departure(&mut self, provider: &str, machine: &ResourceId) {
-        let in_cluster = |id: &ResourceId| {
-            let nodes = self.cluster().map_or(&[][..], |cluster| &cluster.nodes);
-            nodes.iter().any(|node| node.machine == *id)
-        };
         if self.seen.cluster.is_some() && self.cluster().is_none() {
             self.draft
                 .hold(machine, "to be removed once the cluster answers");
             return;
         }
         let mut before: Vec<Ref> = self.draft.maker(&removal(machine)).into_iter().collect();
-        if in_cluster(machine) {
+        if self.index.node(machine).is_some() {
             before.extend(self.leave_cluster(machine, before.first().copied()));
         }
         before.extend(self.leave_dns(machine));
@@ -48,7 +44,8 @@ impl Build<'_> {
         for balanced in self.rebalanced.clone() {
             self.draft.settled(delete, balanced);
         }
-        self.draft.name(&gone(machine), delete);
+        let absent = self.wait_until_absent((machine, provider), delete);
+        self.draft.name(&gone(machine), absent);
     }
 
     /// Drains a node and removes its Node object.

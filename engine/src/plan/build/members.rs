@@ -55,16 +55,23 @@ impl Build<'_> {
             return;
         }
         let topology = Arc::clone(&self.desired.topology);
-        let able = |id: &ResourceId| !matches!(self.condition(id), Condition::Held(_));
+        // One that is ready before one that is still to be made: a provider that gives no machine
+        // must not keep the others from beginning.
+        let rank = |id: &ResourceId| match self.condition(id) {
+            Condition::Fine => Some(0),
+            Condition::Young => Some(1),
+            Condition::Missing | Condition::Dead(_) => Some(2),
+            Condition::Held(_) => None,
+        };
         let tried = history
             .founder
             .iter()
             .find(|id| topology.node(id).is_some());
         let first = || {
-            topology
-                .with(Role::ControlPlane)
-                .map(|node| &node.id)
-                .find(|id| able(id))
+            let ids = topology.with(Role::ControlPlane).map(|node| &node.id);
+            ids.filter_map(|id| Some((rank(id)?, id)))
+                .min()
+                .map(|(_, id)| id)
         };
         let Some(founder) = tried.or_else(first) else {
             return;

@@ -3,6 +3,7 @@
 use super::Build;
 use crate::manifest::Role;
 use crate::observed::Sight;
+use crate::plan::Until;
 use crate::plan::condition::Condition;
 use crate::plan::draft::Ref;
 use crate::resource::{Kind, ResourceId};
@@ -53,24 +54,34 @@ impl Build<'_> {
         let mut before = Vec::new();
         before.extend(self.draft.maker(&removal(&node.id)));
         before.extend(self.forget_node(&node.id, why));
-        if let Sight::Seen(_) = self.seen.sight(&node.provider, &node.id) {
+        if let Sight::Seen(_) = self.index.sight(&node.provider, &node.id) {
             let target = (&node.id, Kind::Machine, node.provider.as_str());
             let delete = self.draft.bare(Verb::Delete, target, why);
             for step in before.drain(..) {
                 self.draft.after(delete, step);
             }
-            before.push(delete);
+            before.push(self.wait_until_absent((&node.id, &node.provider), delete));
         }
         self.make(node, &format!("replaces a lost machine: {why}"), &before)
     }
 
+    /// Waits until a machine that is being deleted is gone, with its name and its address.
+    pub(super) fn wait_until_absent(
+        &mut self,
+        (machine, provider): (&ResourceId, &str),
+        delete: Ref,
+    ) -> Ref {
+        let why = "the provider removes it in the background";
+        let target = (machine, Kind::Machine, provider);
+        let wait = self.draft.bare(Verb::Describe, target, why);
+        self.draft.until(wait, Until::Absent);
+        self.draft.after(wait, delete);
+        wait
+    }
+
     /// Removes the Node object of a machine from the cluster, if it has one.
     pub(super) fn forget_node(&mut self, machine: &ResourceId, why: &str) -> Option<Ref> {
-        let view = self
-            .cluster()?
-            .nodes
-            .iter()
-            .find(|view| view.machine == *machine)?;
+        let view = self.index.node(machine)?;
         let (kind, name) = if view.control_plane {
             (Kind::ControlPlane, "control-plane")
         } else {

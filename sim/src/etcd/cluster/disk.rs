@@ -14,6 +14,11 @@ use crate::etcd::raft::Role;
 impl Etcd {
     /// To be called after anything was done to a member: what follows from it.
     pub(super) fn settle<G: Ground>(&mut self, ground: &mut G, member: MemberId) {
+        self.hand_on(ground, member);
+        self.await_tick(ground, member);
+    }
+
+    fn hand_on<G: Ground>(&mut self, ground: &mut G, member: MemberId) {
         self.observe(ground, member);
         if self.hosts[member.at()].member.ruined().is_some() {
             self.safety
@@ -52,6 +57,7 @@ impl Etcd {
             host.missed_write = true;
             return;
         }
+        host.catch_up(ground.now(), self.options.tick());
         let written = host.writing.take().expect("a write was under way");
         host.durable = written;
         let mut held = std::mem::take(&mut host.held);

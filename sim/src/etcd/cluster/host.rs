@@ -62,8 +62,15 @@ pub(super) struct Host {
     pub(super) compacted_at: Index,
     /// It has not found a peer since its start.
     pub(super) alone: bool,
+    /// The first tick of its clock that has not been counted.
+    next_tick: Time,
+    /// The tick it is to be woken at: those before it change nothing but a count.
+    wakes_at: Time,
     clock: Stream,
 }
+
+/// No tick is awaited.
+const NEVER: Time = Time(u64::MAX);
 
 impl Seen {
     fn of(member: &Member) -> Self {
@@ -97,6 +104,8 @@ impl Host {
             removed: Members::NONE,
             compacted_at: 0,
             alone: true,
+            next_tick: NEVER,
+            wakes_at: NEVER,
             clock,
         }
     }
@@ -106,6 +115,35 @@ impl Host {
             member: self.member.id(),
             number: self.life,
         }
+    }
+
+    /// Counts the ticks that have come, up to one that may do more than count.
+    pub(super) fn catch_up(&mut self, now: Time, tick: Span) {
+        if self.power != Power::On || self.next_tick > now {
+            return;
+        }
+        let come = now.since(self.next_tick).0 / tick.0 + 1;
+        let quiet = self.member.patience().saturating_sub(1);
+        self.count(come.min(u64::from(quiet)), tick);
+    }
+
+    fn count(&mut self, ticks: u64, tick: Span) {
+        self.member.pass(ticks as u32);
+        self.next_tick += Span(ticks * tick.0);
+    }
+
+    /// The next tick at which something may happen: an election, a heartbeat, a request's end.
+    fn next_event(&self, tick: Span) -> Time {
+        let each = self.member.role() == Role::Leader
+            || self.stops_at.is_some()
+            || self.transfer.is_some();
+        let patience = if each { 0 } else { self.member.patience() };
+        let quiet = Span(u64::from(patience.saturating_sub(1)) * tick.0);
+        let expiry = self.waiting.front().map_or(NEVER, |waiting| {
+            let ahead = waiting.deadline.since(self.next_tick).0;
+            self.next_tick + Span(ahead.div_ceil(tick.0) * tick.0)
+        });
+        expiry.min(self.next_tick + quiet)
     }
 }
 
@@ -125,7 +163,9 @@ impl Etcd {
         let life = host.now_is();
         let phase = Span(host.clock.below(self.options.tick().0));
         ground.note(EtcdNote::Started(member));
-        ground.after(phase, EtcdEvent::Tick(life));
+        host.next_tick = ground.now() + phase;
+        host.wakes_at = NEVER;
+        self.await_tick(ground, member);
         ground.after(PROBE_EVERY, EtcdEvent::Probe(life));
         self.dial_everybody(ground, member);
     }
@@ -182,6 +222,7 @@ impl Etcd {
         };
         let deadline = ground.now() + self.options.request_timeout();
         let host = &mut self.hosts[member.at()];
+        host.catch_up(ground.now(), self.options.tick());
         host.stops_at = Some(deadline);
         host.member.transfer(heir, &self.entries, &mut host.outbox);
         self.settle(ground, member);
@@ -202,6 +243,7 @@ impl Etcd {
     pub fn pause<G: Ground>(&mut self, ground: &mut G, member: MemberId) {
         let host = &mut self.hosts[member.at()];
         if host.power == Power::On {
+            host.catch_up(ground.now(), self.options.tick());
             host.power = Power::Paused {
                 since: ground.now(),
             };
@@ -215,6 +257,12 @@ impl Etcd {
             return;
         }
         host.power = Power::On;
+        let (now, tick) = (ground.now(), self.options.tick());
+        if host.next_tick <= now {
+            let missed = now.since(host.next_tick).0 / tick.0 + 1;
+            host.next_tick += Span(missed * tick.0);
+            host.missed_tick = true;
+        }
         if std::mem::take(&mut host.missed_tick) {
             host.member.tick(&mut self.entries, &mut host.outbox);
         }
@@ -232,12 +280,21 @@ impl Etcd {
     }
 
     pub(super) fn tick<G: Ground>(&mut self, ground: &mut G, member: MemberId) {
+        let (now, tick) = (ground.now(), self.options.tick());
         let host = &mut self.hosts[member.at()];
-        ground.after(self.options.tick(), EtcdEvent::Tick(host.now_is()));
+        if host.wakes_at != now {
+            return; // an earlier one took its place
+        }
+        host.wakes_at = NEVER;
         if host.power != Power::On {
             host.missed_tick = true;
+            host.next_tick = now + tick;
+            self.await_tick(ground, member);
             return;
         }
+        host.count(now.since(host.next_tick).0 / tick.0, tick);
+        assert_eq!(host.next_tick, now, "it wakes at a tick of its clock");
+        host.next_tick += tick;
         host.member.tick(&mut self.entries, &mut host.outbox);
         let due = host.stops_at.is_some_and(|at| at <= ground.now());
         let handed_over = host.stops_at.is_some() && host.member.role() != Role::Leader;
@@ -248,6 +305,19 @@ impl Etcd {
         }
         self.expire_requests(ground, member);
         self.settle(ground, member);
+    }
+
+    /// Sees to it that a member wakes for its next tick at which something may happen.
+    pub(super) fn await_tick<G: Ground>(&mut self, ground: &mut G, member: MemberId) {
+        let host = &mut self.hosts[member.at()];
+        if host.power == Power::Off {
+            return;
+        }
+        let at = host.next_event(self.options.tick());
+        if at < host.wakes_at {
+            host.wakes_at = at;
+            ground.after(at.since(ground.now()), EtcdEvent::Tick(host.now_is()));
+        }
     }
 
     pub(super) fn deliver<G: Ground>(&mut self, ground: &mut G, message: Message) {
@@ -265,6 +335,7 @@ impl Etcd {
             }
             return;
         }
+        host.catch_up(ground.now(), self.options.tick());
         host.member
             .step(&message, &mut self.entries, &mut host.outbox);
         if let crate::etcd::message::Body::Snapshot { .. } = message.body {

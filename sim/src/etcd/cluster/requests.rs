@@ -102,7 +102,7 @@ pub(super) struct Waiting {
     payload: Payload,
     /// Of a change; writes are known by their number.
     token: Option<u64>,
-    deadline: Time,
+    pub(super) deadline: Time,
 }
 
 impl Etcd {
@@ -146,6 +146,7 @@ impl Etcd {
             Request::MoveLeader(to) => {
                 let deadline = ground.now() + self.options.request_timeout();
                 let host = &mut self.hosts[at.at()];
+                host.catch_up(ground.now(), self.options.tick());
                 host.transfer = Some((to, token, deadline));
                 host.member.transfer(to, &self.entries, &mut host.outbox);
                 self.settle(ground, at);
@@ -225,6 +226,7 @@ impl Etcd {
     ) {
         let deadline = ground.now() + self.options.request_timeout();
         let host = &mut self.hosts[at.at()];
+        host.catch_up(ground.now(), self.options.tick());
         host.waiting.push_back(Waiting {
             payload,
             token,
@@ -232,6 +234,7 @@ impl Etcd {
         });
         if host.member.leader().is_none() {
             host.parked.push(payload);
+            self.await_tick(ground, at);
             return;
         }
         // Dropped while leadership moves: its proposer finds out by its deadline, as in etcd.

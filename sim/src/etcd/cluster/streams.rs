@@ -135,17 +135,18 @@ impl Etcd {
         stream.up = Some(since);
         stream.arrival = since;
         ground.note(EtcdNote::Linked { from, to, up: true });
-        self.found_a_peer(from);
-        self.found_a_peer(to);
+        self.found_a_peer(ground, from);
+        self.found_a_peer(ground, to);
     }
 
     /// A member that starts and finds a peer lets all but two ticks of its time-out pass at once,
     /// to elect sooner (`advanceTicks` in etcd's embed).
-    fn found_a_peer(&mut self, member: MemberId) {
+    fn found_a_peer<G: Ground>(&mut self, ground: &mut G, member: MemberId) {
         let host = &mut self.hosts[member.at()];
         if std::mem::take(&mut host.alone) {
-            let pace = self.options.pace();
-            host.member.advance(pace.election - 2);
+            host.catch_up(ground.now(), self.options.tick());
+            host.member.advance(self.options.pace().election - 2);
+            self.await_tick(ground, member);
         }
     }
 

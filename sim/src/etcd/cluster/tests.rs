@@ -1,5 +1,6 @@
 //! What a cluster does when it is hurt, in a flat world.
 
+mod ticks;
 mod torment;
 
 use super::*;

@@ -275,7 +275,7 @@ fn errors_of_the_service_reach_the_client_and_patience_ends_what_nobody_answers(
     lab.run(ms(500));
     lab.ground.fails = false;
     lab.ground.election = None;
-    lab.run(secs(10));
+    lab.run(secs(45));
     let causes = lab.traffic.stats(reads).failed_by_cause;
     assert!(causes[Cause::Error as usize] > 10);
     assert_eq!(
