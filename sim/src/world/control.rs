@@ -97,13 +97,31 @@ impl Control {
         self.life
     }
 
-    /// Rule 1 of the seam: the intent of a mutating call is durable before it starts.
+    /// Rule 1 of the seam: the intent of a mutating call stands in the journal before the call, as
+    /// the last thing that was said of its target.
     fn assert_recorded(&self, call: &Call) {
-        let announces = |entry: &Entry| {
-            matches!(entry, Entry::Started { resource, verb, key, .. }
-                if *resource == call.target && *verb == call.verb && *key == call.key)
+        let says = |entry: &Entry| match entry {
+            Entry::Started {
+                resource,
+                verb,
+                key,
+                ..
+            } if *resource == call.target => Some(*verb == call.verb && *key == call.key),
+            Entry::Finished { resource, .. } | Entry::Adopted { resource, .. }
+                if *resource == call.target =>
+            {
+                Some(false)
+            }
+            Entry::Founded { .. }
+            | Entry::RunStarted { .. }
+            | Entry::Allocated { .. }
+            | Entry::Started { .. }
+            | Entry::Finished { .. }
+            | Entry::Adopted { .. }
+            | Entry::RunEnded { .. } => None,
         };
-        let recorded = !call.verb.mutates() || self.journal.iter().rev().any(announces);
+        let recorded =
+            !call.verb.mutates() || self.journal.iter().rev().find_map(says) == Some(true);
         assert!(
             recorded,
             "{} {} was called before it was recorded",
@@ -230,6 +248,7 @@ impl World {
                     call.verb,
                     call.target
                 );
+                self.control.assert_recorded(&call);
                 self.control.open.insert(id, (call, deadline));
                 let at = self.control.durable_at.max(now);
                 self.stage
@@ -293,7 +312,6 @@ impl World {
         let Some((call, deadline)) = self.control.open.get(&id).cloned() else {
             return;
         };
-        self.control.assert_recorded(&call);
         match call.lane {
             Lane::Provider(_) | Lane::Hosts => {
                 self.with_cloud(|cloud, ground| cloud.call(ground, id, call, deadline));
