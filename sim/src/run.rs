@@ -1,11 +1,13 @@
 //! One run: a scenario and a seed, from an empty world to a verdict.
 //!
 //! Pure: the same scenario and seed give the same [`Run`], on any machine. Reading order: `play`
-//! (phases and faults over time), `expect` (what was measured against what was expected).
+//! (phases and faults over time), `tell` (what it came to), `expect` (what was measured against what was expected).
 
+mod clients;
 mod expect;
 mod judge;
 mod play;
+mod tell;
 
 pub use judge::judge;
 

@@ -1,0 +1,25 @@
+//! Our elections beside those of others: the Raft paper, formulas, and real etcd.
+//!
+//! Prints one row for each number. Nothing is timed; the seed is fixed, so the output is too.
+
+use quorate_sim::etcd::validate::{election_table, fig16_table};
+
+const SEED: u64 = 1;
+const TRIALS: usize = 10_000;
+
+fn main() {
+    let mut rows = fig16_table(SEED, TRIALS);
+    rows.extend(election_table(SEED, TRIALS));
+    let show = |value: Option<f64>| value.map_or("never".to_owned(), |value| format!("{value:.1}"));
+    println!(
+        "{:<46} {:<44} {:>10} {:>10}",
+        "source", "what", "theirs", "ours"
+    );
+    for row in rows {
+        let (theirs, ours) = (show(row.theirs), show(row.ours));
+        println!(
+            "{:<46} {:<44} {theirs:>10} {ours:>10}",
+            row.source, row.what
+        );
+    }
+}
