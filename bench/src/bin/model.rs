@@ -83,6 +83,9 @@ struct Sample {
     events: Vec<(&'static str, u64)>,
 }
 
+/// One of a run's times.
+type Seconds = fn(&Sample) -> f64;
+
 fn run() -> Sample {
     let mut world = built();
     let before: Vec<_> = world.events_by_kind().collect();
@@ -139,7 +142,7 @@ fn main() {
         "{:<20} {:>9} {:>12} {:>12} {:>12}",
         "one hour simulated", "ms", "ns an event", "median ratio", "best ratio"
     );
-    let seconds: [(&str, fn(&Sample) -> f64); 2] = [
+    let seconds: [(&str, Seconds); 2] = [
         ("wall", |sample| sample.wall_s),
         ("on the core", |sample| sample.core_s),
     ];

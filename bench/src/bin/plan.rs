@@ -132,6 +132,19 @@ fn built(desired: &Desired) -> Observed {
             });
         }
     }
+    seen.history.founded = true;
+    seen.history.founder = cluster.members.first().map(|member| member.machine.clone());
+    seen.cluster = Some(Ok(cluster));
+    show_resources(desired, &public, &mut seen);
+    seen
+}
+
+/// Shows each resource where it would be seen: listed, on its machine, or in the cluster.
+fn show_resources(
+    desired: &Desired,
+    public: &BTreeMap<&ResourceId, Ipv4Addr>,
+    seen: &mut Observed,
+) {
     for resource in desired.resources() {
         let kind = resource.spec.kind();
         let referred = resource.spec.refers_to().iter();
@@ -151,7 +164,8 @@ fn built(desired: &Desired) -> Observed {
                 address: public.get(&resource.id).copied(),
             });
         } else if kind == Kind::StoragePool {
-            cluster.storage = Some(fingerprint);
+            let cluster = seen.cluster.as_mut().expect("it was asked");
+            cluster.as_mut().expect("it answered").storage = Some(fingerprint);
         } else {
             let host = seen
                 .hosts
@@ -163,10 +177,6 @@ fn built(desired: &Desired) -> Observed {
                 .push((kind, fingerprint));
         }
     }
-    seen.history.founded = true;
-    seen.history.founder = cluster.members.first().map(|member| member.machine.clone());
-    seen.cluster = Some(Ok(cluster));
-    seen
 }
 
 /// Median wall time of enough runs, in seconds.

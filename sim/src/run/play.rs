@@ -8,7 +8,7 @@ use crate::traffic::{Arrivals, Os, PopulationSettings, RequestKind};
 use crate::world::{Applied, CrashPoint, Site, World, WorldSettings};
 use quorate_engine::engine::Mode;
 use quorate_engine::manifest::LbKind;
-use quorate_engine::random::Seed;
+use quorate_engine::random::{Seed, Stream};
 use quorate_engine::time::{Span, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -242,9 +242,17 @@ impl<'a> Play<'a> {
         self.world.crash_at(CrashPoint { entry, durable });
     }
 
-    /// How long the journal gets if nothing dies.
+    /// How long the journal gets if nothing dies, under the faults that are on from the start.
     fn entries_without_crash(&self) -> u32 {
         let mut calm = Play::new(self.prepared, self.seed);
+        let faults = &self.prepared.scenario.phases[0].faults;
+        for (number, fault) in faults.iter().enumerate() {
+            let crash = fault.verb == FaultVerb::OrchestratorCrash;
+            if !crash && fault.at.0 == Span::ZERO && fault.when.is_none() {
+                // One that hits nothing is found out in the run itself.
+                let _ = calm.world.begin(fault, &mut calm.target_luck(0, number, 0));
+            }
+        }
         calm.world.start_orchestrator();
         let limit = calm.world.now() + BUILD_LIMIT;
         calm.world
@@ -349,8 +357,7 @@ impl<'a> Play<'a> {
         } in begins
         {
             let fault = &self.prepared.scenario.phases[index].faults[number];
-            let entity = format!("{index}/{number}/{nth}");
-            let mut luck = Seed(self.seed).stream(&entity, "fault-target");
+            let mut luck = self.target_luck(index, number, nth);
             let Ok(applied) = self.world.begin(fault, &mut luck) else {
                 continue;
             };
@@ -364,6 +371,10 @@ impl<'a> Play<'a> {
             });
             self.on.push((applied, index, end));
         }
+    }
+
+    fn target_luck(&self, phase: usize, fault: usize, nth: u64) -> Stream {
+        Seed(self.seed).stream(&format!("{phase}/{fault}/{nth}"), "fault-target")
     }
 
     fn end_due(&mut self, now: Time) {

@@ -533,10 +533,10 @@ impl World {
         let machines = self.machines_by_member();
         let member = |m: MemberId| {
             let learner = view.config.learners.contains(m);
-            let near = if learner {
-                etcd.linked(at, m, now)
-            } else {
-                view.connected.contains(m)
+            // A learner counts once it answers a health check: it is linked, and knows its leader.
+            let near = match learner {
+                true => etcd.linked(at, m, now) && etcd.status(m).healthy,
+                false => view.connected.contains(m),
             };
             MemberView {
                 machine: machines[m.at()].clone(),
