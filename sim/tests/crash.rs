@@ -140,6 +140,9 @@ fn every_entry(seed: u64) {
             let of = format!("seed {seed}, entry {entry} of {entries}, durable: {durable}");
             let world = troubled(seed, Some(CrashPoint { entry, durable }));
             assert_eq!(world.crashes(), 1, "{of}");
+            let kept = entry as usize - usize::from(!durable);
+            let (before, after) = (calm.journal(), world.journal());
+            assert_eq!(after[..kept], before[..kept], "{of}: what is durable");
             sound(&world, &of);
             assert_eq!(end(&world), expected, "{of}");
         }
