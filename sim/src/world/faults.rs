@@ -319,7 +319,12 @@ impl World {
 
     fn impair(&mut self, fault: &Fault, luck: &mut Stream) -> Option<Applied> {
         let (from, to) = match fault.between.as_slice() {
-            [from, to] => (self.side(from, luck), self.side(to, luck)),
+            [from, to] => {
+                let from = self.side(from, luck);
+                let mut to = self.side(to, luck);
+                to.retain(|name| !from.contains(name)); // nobody is cut off from itself
+                (from, to)
+            }
             _ => {
                 // One side is given: the other is everybody else.
                 let one = self.side(fault.target.as_ref()?, luck);
