@@ -1,8 +1,11 @@
 //! Clients of a scenario, as the traffic model wants them.
 
 use crate::scenario::{Clients, OperatingSystem};
-use crate::traffic::{Arrivals, Os, PopulationSettings, RequestKind};
+use crate::traffic::{Arrivals, HappyEyeballs, Os, PopulationSettings, RequestKind};
 use quorate_engine::time::Span;
+
+/// Connection attempt delay of RFC 8305, section 5.
+const HEAD_START: Span = Span::from_ms(250);
 
 /// A population at a site.
 pub(super) fn population(clients: &Clients, site: u16, kind: RequestKind) -> PopulationSettings {
@@ -21,6 +24,10 @@ pub(super) fn population(clients: &Clients, site: u16, kind: RequestKind) -> Pop
         os_mix,
         request_timeout: clients.timeout.0,
         connect_timeout: clients.connect_timeout.map(|timeout| timeout.0),
+        happy_eyeballs: match clients.happy_eyeballs {
+            true => HappyEyeballs::DualStack { delay: HEAD_START },
+            false => HappyEyeballs::Off,
+        },
         ..PopulationSettings::default()
     }
 }

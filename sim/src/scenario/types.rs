@@ -77,6 +77,10 @@ pub struct Clients {
     /// Shares of operating systems; by default Linux alone.
     #[serde(default)]
     pub systems: BTreeMap<OperatingSystem, Percent>,
+    /// IPv6 and IPv4 race, with a head start of 250 ms (RFC 8305). Every entry point has an address
+    /// of both families; clients without this use IPv4 alone.
+    #[serde(default)]
+    pub happy_eyeballs: bool,
     /// How long a connection attempt to one address may take; by default the system's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_timeout: Option<Duration>,

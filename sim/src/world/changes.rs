@@ -339,7 +339,7 @@ impl World {
             check: *check,
             probe: self.probe_of(&resource.id),
             publish_delay: Span::ZERO, // the provider's own delay is over
-            dual_stack: false,
+            dual_stack: true,          // for clients that care; others use IPv4 alone
         };
         let record =
             self.with_traffic(|traffic, ground| traffic.add_record(ground, settings, &hosts));
