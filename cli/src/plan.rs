@@ -10,15 +10,11 @@ use crate::exit::Exit;
 use crate::input::{self, Checked};
 use crate::terminal;
 use quorate_engine::check::check;
-use quorate_engine::engine::etcd_version;
-use quorate_engine::graph::Desired;
-use quorate_engine::manifest::{Manifest, Role};
-use quorate_engine::observed::Observed;
+use quorate_engine::engine::{etcd_version, fitting, policy};
 use quorate_engine::plan::{Plan, critical_path, plan};
-use quorate_engine::quorum::Policy;
 use quorate_engine::seam::Verb;
 use quorate_engine::time::Span;
-use quorate_engine::topology::{Roster, Topology};
+use quorate_engine::topology::Roster;
 use quorate_sim::report::plain;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,14 +89,17 @@ fn planned(args: &Args) -> Result<Planned, String> {
     let seen = seen.transpose()?.unwrap_or_default();
     let manifest = Arc::new(input.manifest);
     let failed = |text: String| format!("error: {}\n", plain(&text));
-    let topology = resolved(&manifest, &seen).map_err(failed)?;
-    let desired = Desired::of(Arc::new(topology));
+    let roster = Roster {
+        existing: seen.history.prepared.clone(),
+        ..Roster::default()
+    };
+    let desired = fitting(&manifest, roster, &seen).map_err(|full| failed(full.to_string()))?;
     let plan = plan(&desired, &seen);
     let problems = check(
         &plan,
         &seen,
         etcd_version(&manifest),
-        &policy(&desired, &seen),
+        &policy(&desired, &seen, false),
     );
     if !problems.is_empty() {
         let list: Vec<String> = problems.iter().map(|one| format!("  {one}\n")).collect();
@@ -114,40 +113,6 @@ fn planned(args: &Args) -> Result<Planned, String> {
         observed,
         plan,
     })
-}
-
-/// The nodes that are to be: machines that exist and fit keep their numbers.
-fn resolved(manifest: &Arc<Manifest>, seen: &Observed) -> Result<Topology, String> {
-    let resolve =
-        |roster: &Roster| Topology::resolve(manifest, roster).map_err(|full| full.to_string());
-    let mut roster = Roster {
-        existing: seen.history.prepared.clone(),
-        ..Roster::default()
-    };
-    roster
-        .existing
-        .extend(seen.usable_machines().map(|machine| machine.id.clone()));
-    let tentative = Desired::of(Arc::new(resolve(&roster)?));
-    for machine in seen.usable_machines() {
-        let wanted = tentative
-            .get(&machine.id)
-            .map(|resource| resource.spec.fingerprint());
-        if wanted.is_some_and(|wanted| wanted != machine.fingerprint) {
-            roster.retired.insert(machine.id.clone());
-        }
-    }
-    resolve(&roster)
-}
-
-fn policy(desired: &Desired, seen: &Observed) -> Policy {
-    let declared = desired.topology.with(Role::ControlPlane).count() as u32;
-    let members = seen.cluster().map_or(&[][..], |cluster| &cluster.members);
-    let voters = members.iter().filter(|member| !member.learner).count() as u32;
-    Policy {
-        declared,
-        scale_down: declared < voters,
-        force: false,
-    }
 }
 
 #[cfg(test)]

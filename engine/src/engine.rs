@@ -7,8 +7,11 @@
 //! Reading order: this file (the loop), `look` (from answers to an observation), `scale` (pools
 //! that grow and shrink).
 
+mod fit;
 mod look;
 mod scale;
+
+pub use fit::{fitting, policy};
 
 #[cfg(test)]
 mod tests;
@@ -17,15 +20,15 @@ use crate::check::check;
 use crate::exec::{Executor, Guard, Input, Limits, Setup};
 use crate::graph::Desired;
 use crate::journal::{Entry, Ledger};
-use crate::manifest::{Manifest, Role};
+use crate::manifest::Manifest;
 use crate::observed::Observed;
 use crate::plan::{Plan, plan};
-use crate::quorum::{EtcdVersion, Policy};
+use crate::quorum::EtcdVersion;
 use crate::random::Seed;
 use crate::resource::ResourceId;
-use crate::seam::{CallId, Effect, Ending, Event, Fault, FaultClass, Notice, Seen, Verb};
+use crate::seam::{CallId, Effect, Ending, Event, Fault, FaultClass, Notice, Verb};
 use crate::time::{Span, Time};
-use crate::topology::{Roster, Topology};
+use crate::topology::Roster;
 use look::Look;
 use scale::Scaling;
 use std::collections::{BTreeMap, BTreeSet};
@@ -274,14 +277,7 @@ impl Engine {
         seen: &Observed,
         out: &mut Vec<Effect>,
     ) -> Result<Desired, crate::topology::MeshFull> {
-        let mut roster = self.roster(seen);
-        let resolve = |roster: &Roster| Topology::resolve(&self.task.manifest, roster);
-        let mut desired = Desired::of(Arc::new(resolve(&roster)?));
-        let unfit = unfit(&desired, seen);
-        if !unfit.is_empty() {
-            roster.retired.extend(unfit);
-            desired = Desired::of(Arc::new(resolve(&roster)?));
-        }
+        let desired = fitting(&self.task.manifest, self.roster(), seen)?;
         for (machine, address) in desired.topology.allocated.clone() {
             self.record(Entry::Allocated { machine, address }, out);
         }
@@ -292,32 +288,21 @@ impl Engine {
         Ok(desired)
     }
 
-    /// Which machines exist, and what else decides which nodes there are to be.
-    fn roster(&self, seen: &Observed) -> Roster {
-        let mut roster = Roster {
+    /// What decides, beside the manifest and what is seen, which nodes there are to be.
+    fn roster(&self) -> Roster {
+        Roster {
             addresses: self.ledger.addresses.clone(),
             sizes: self.scaling.sizes(),
             retired: self.scaling.retired(),
             existing: self.ledger.prepared.clone(),
-        };
-        let usable = seen.usable_machines().map(|machine| machine.id.clone());
-        roster.existing.extend(usable);
-        roster
+        }
     }
 
     fn guard(&self, desired: &Desired, seen: &Observed) -> Guard {
-        let declared = desired.topology.with(Role::ControlPlane).count() as u32;
-        let members = seen.cluster().map_or(&[][..], |cluster| &cluster.members);
-        let voters = members.iter().filter(|member| !member.learner).count() as u32;
         let force = self.task.limits.guard.policy.force;
-        let policy = Policy {
-            declared,
-            scale_down: declared < voters,
-            force,
-        };
         Guard {
             version: etcd_version(&self.task.manifest),
-            policy,
+            policy: policy(desired, seen, force),
         }
     }
 
@@ -403,16 +388,6 @@ impl Engine {
             Mode::Keep { interval } => self.rest(now + interval, out),
         }
     }
-}
-
-/// Machines that are not as their nodes should be: others take their place.
-fn unfit(desired: &Desired, seen: &Observed) -> Vec<ResourceId> {
-    let differs = |machine: &&Seen| {
-        let wanted = desired.get(&machine.id);
-        wanted.is_some_and(|wanted| wanted.spec.fingerprint() != machine.fingerprint)
-    };
-    let machines = seen.usable_machines().filter(differs);
-    machines.map(|machine| machine.id.clone()).collect()
 }
 
 /// Whether something was surely seen: at a provider, on a machine, or in the cluster.

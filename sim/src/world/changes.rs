@@ -1,7 +1,6 @@
 //! What a change in one model means to the others: machines come and go, things are installed,
 //! records change, leaders rise and fall.
 
-use super::stage::ORCHESTRATOR;
 use super::watch::Invariant;
 use super::{Happening, World};
 use crate::cloud::Change;
@@ -505,10 +504,5 @@ impl World {
             | KubeNote::ForceDetached { .. }
             | KubeNote::Leads { .. } => {}
         }
-    }
-
-    /// Whether the orchestrator is cut off from a host: for messages.
-    pub(super) fn sees(&self, host: u16) -> bool {
-        self.stage.reaches(ORCHESTRATOR, host)
     }
 }

@@ -94,7 +94,7 @@ impl World {
     fn via(&self, not: Option<u16>) -> Option<u16> {
         let able = |host: &u16| {
             Some(*host) != not
-                && self.sees(*host)
+                && self.orchestrator_reaches(*host)
                 && self.stage.api_up(*host)
                 && led(self.etcd.as_ref(), &self.stage, *host)
         };

@@ -50,20 +50,7 @@ impl etcd::Ground for EtcdGround<'_> {
     }
 
     fn note(&mut self, note: EtcdNote) {
-        match note {
-            EtcdNote::Committed { .. } | EtcdNote::Follows { .. } => {}
-            EtcdNote::Started(_)
-            | EtcdNote::Stopped(_)
-            | EtcdNote::Campaigns { .. }
-            | EtcdNote::Leads { .. }
-            | EtcdNote::SteppedDown { .. }
-            | EtcdNote::LostLeader { .. }
-            | EtcdNote::Configured { .. }
-            | EtcdNote::Completed { .. }
-            | EtcdNote::Answered { .. }
-            | EtcdNote::Linked { .. }
-            | EtcdNote::Violated => {}
-        }
+        // Commits are many, and concern nobody else.
         if !matches!(note, EtcdNote::Committed { .. }) {
             self.stage.outbox.push_back(Cross::Etcd(note));
         }
