@@ -6,7 +6,7 @@
 
 use crate::observed::Observed;
 use crate::plan::{MemberChange, Plan, Step};
-use crate::quorum::{EtcdVersion, Policy, judge};
+use crate::quorum::{EtcdVersion, Policy, Refusal, judge};
 use crate::resource::{Kind, ResourceId};
 use crate::seam::{Lane, MemberView, NodeView, Verb};
 use std::collections::{BTreeMap, BTreeSet};
@@ -254,8 +254,10 @@ impl Check<'_> {
                 view.push(member(step.resource.machine(), true));
             }
             if let Some(change) = &step.change {
-                if let Err(refusal) = judge(change, &view, version, policy) {
-                    self.problem(at, refusal.to_string());
+                match judge(change, &view, version, policy) {
+                    // A silent voter may be back by then: the executor asks again, and waits.
+                    Ok(_) | Err(Refusal::VoterAway { .. } | Refusal::JoinerUncovered { .. }) => {}
+                    Err(refusal) => self.problem(at, refusal.to_string()),
                 }
                 project(change, &mut view);
             }
