@@ -8,7 +8,6 @@ mod faults;
 mod mesh;
 
 pub use faults::{Effect, FaultId};
-pub use mesh::Session;
 
 use faults::Faults;
 use quorate_engine::catalog;

@@ -17,11 +17,11 @@ const REKEY_TIMEOUT: Span = Span::from_ms(5_333);
 
 /// What is known of one direction of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Session {
+struct Session {
     /// When the path was cut; none while it is open.
-    pub cut_at: Option<Time>,
+    cut_at: Option<Time>,
     /// How often it came back.
-    pub revivals: u32,
+    revivals: u32,
 }
 
 /// All sessions that were ever cut, by ordered pair of endpoints.

@@ -38,10 +38,7 @@ impl World {
         match change {
             Change::MachineUp { machine, address } => self.machine_up(&machine, address),
             Change::MachineDown { machine, hard } => self.machine_down(&machine, hard),
-            Change::MachineGone { machine } => {
-                self.machine_down(&machine, true);
-                self.watch.gone(&machine);
-            }
+            Change::MachineGone { machine } => self.machine_down(&machine, true),
             Change::MachinePaused { machine } => self.pause(&machine, true),
             Change::MachineResumed { machine } => self.pause(&machine, false),
             Change::Reclaimed { machine, notice } => {

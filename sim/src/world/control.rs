@@ -343,7 +343,6 @@ impl World {
                 }
             }
             Notice::Retrying { step, fault, after } => {
-                self.watch.retried();
                 if fault.class == FaultClass::Refused {
                     let text = format!("{} waits {after}: {}", short(step), fault.detail);
                     self.watch.say_once(&mut self.stage, Track::Engine, text);

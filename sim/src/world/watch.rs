@@ -51,7 +51,6 @@ pub struct Watch {
     quorum: Vec<(Time, u32, u32)>,
     elections: Vec<Time>,
     addresses: BTreeMap<ResourceId, Ipv4Addr>,
-    gone: BTreeSet<ResourceId>,
     /// Machines deleted, and machines made again, by us.
     replaced: Vec<(Time, ResourceId)>,
     made: BTreeSet<ResourceId>,
@@ -59,7 +58,6 @@ pub struct Watch {
     populations: Vec<String>,
     counts: BTreeMap<WorkloadId, Vec<(Time, Counts)>>,
     said: BTreeSet<String>,
-    retries: u64,
     /// When the orchestrator found nothing to do.
     calm: Vec<Time>,
 }
@@ -99,12 +97,6 @@ impl Watch {
     #[must_use]
     pub fn pods(&self, workload: WorkloadId) -> &[(Time, Counts)] {
         self.counts.get(&workload).map_or(&[], Vec::as_slice)
-    }
-
-    /// Calls that were tried again.
-    #[must_use]
-    pub fn retries(&self) -> u64 {
-        self.retries
     }
 
     /// Stretches in `[from, to)` in which nobody led.
@@ -161,20 +153,12 @@ impl Watch {
         self.elections.push(at);
     }
 
-    pub(super) fn retried(&mut self) {
-        self.retries += 1;
-    }
-
     pub(super) fn up(&mut self, machine: &ResourceId, address: Ipv4Addr) {
         self.addresses.insert(machine.clone(), address);
     }
 
     pub(super) fn address_of(&self, machine: &ResourceId) -> Option<Ipv4Addr> {
         self.addresses.get(machine).copied()
-    }
-
-    pub(super) fn gone(&mut self, machine: &ResourceId) {
-        self.gone.insert(machine.clone());
     }
 
     pub(super) fn balancer(&mut self, host: u16, resource: &Arc<Resource>) {
