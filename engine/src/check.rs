@@ -117,8 +117,9 @@ impl Check<'_> {
         let need = match (step.verb, step.kind) {
             (Verb::Create, Kind::Host) => (machine.clone(), Kind::Machine),
             (Verb::Create, Kind::Peer) => (machine.child("host"), Kind::Host),
+            (Verb::Create, Kind::Links) => (machine.child("peer"), Kind::Peer),
             (Verb::Create, Kind::Worker | Kind::Balancer) | (Verb::AddLearner | Verb::Init, _) => {
-                (machine.child("peer"), Kind::Peer)
+                (machine.child("links"), Kind::Links)
             }
             _ => return,
         };

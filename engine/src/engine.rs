@@ -407,10 +407,13 @@ fn exists(seen: &Observed, id: &ResourceId) -> bool {
     seen.listed().any(|(_, listed)| listed.id == *id) || installed() || storage()
 }
 
-/// etcd's version by the manifest: given, or what kubeadm brings.
+/// etcd's version by the manifest: given, or what kubeadm brings. Without Kubernetes there is no
+/// etcd either, and the newest rules have nothing to judge.
 #[must_use]
 pub fn etcd_version(manifest: &Manifest) -> EtcdVersion {
-    let kubernetes = &manifest.spec.kubernetes;
+    let Some(kubernetes) = &manifest.spec.kubernetes else {
+        return EtcdVersion::NEWEST;
+    };
     let given = kubernetes
         .etcd
         .version

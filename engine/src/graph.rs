@@ -171,7 +171,8 @@ impl Build<'_> {
             machine(self.topology, node),
             needs,
         );
-        let kubernetes = self.topology.manifest.spec.kubernetes.version.clone();
+        let settings = self.topology.manifest.spec.kubernetes.as_ref();
+        let kubernetes = settings.map(|k| k.version.clone()).unwrap_or_default();
         let runs = node.is(Role::ControlPlane) || node.is(Role::Worker);
         let host = node.id.child("host");
         let spec = Spec::Host {
@@ -188,12 +189,20 @@ impl Build<'_> {
             address: node.mesh_address,
             port: mesh.port,
             mtu: mesh_mtu(mesh.mtu),
+            underlay: node.underlay(),
+            dial_out: node.behind_nat,
         };
         self.add(&peer, &node.provider, spec, &[&host]);
+        let links = node.id.child("links");
+        let spec = Spec::Links {
+            keepalive_s: mesh.keepalive.0.as_secs() as u16,
+        };
+        self.add(&links, &node.provider, spec, &[&peer]);
         if node.is(Role::ControlPlane) {
             let member = node.id.child("etcd");
-            let spec = member_spec(&self.topology.manifest.spec.kubernetes.etcd);
-            self.add(&member, &node.provider, spec, &[&peer]);
+            let etcd = settings.map(|k| k.etcd.clone()).unwrap_or_default();
+            let spec = member_spec(&etcd);
+            self.add(&member, &node.provider, spec, &[&links]);
             let spec = Spec::ControlPlane {
                 version: kubernetes.clone(),
             };
@@ -206,13 +215,13 @@ impl Build<'_> {
         }
         if node.is(Role::Worker) {
             let spec = worker(self.topology, node, kubernetes);
-            self.add(&node.id.child("worker"), &node.provider, spec, &[&peer]);
+            self.add(&node.id.child("worker"), &node.provider, spec, &[&links]);
         }
         if node.is(Role::LoadBalancer) {
             let spec = Spec::Balancer {
                 forwards: forwards(self.topology, node),
             };
-            self.add(&node.id.child("balancer"), &node.provider, spec, &[&peer]);
+            self.add(&node.id.child("balancer"), &node.provider, spec, &[&links]);
         }
     }
 
@@ -384,6 +393,7 @@ mod tests {
                 "shop/cp/1/control-plane",
                 "shop/cp/1/etcd",
                 "shop/cp/1/host",
+                "shop/cp/1/links",
                 "shop/cp/1/peer",
                 "shop/firewall.a/fsn1",
                 "shop/network.a/fsn1",

@@ -4,6 +4,7 @@
 //! a living engine (entry by entry) and by one that recovers (all at once). Knows neither how
 //! entries are stored nor what a run is about.
 
+use crate::mesh::{PeerFact, Table};
 use crate::random::{hash_name, mix};
 use crate::resource::ResourceId;
 use crate::seam::{Fault, FaultClass, Key, Verb};
@@ -36,6 +37,16 @@ pub enum Entry {
         machine: ResourceId,
         /// Its address.
         address: Ipv4Addr,
+    },
+    /// A mesh peer is as this from now on.
+    Met {
+        /// Everything that others must know to reach it.
+        peer: PeerFact,
+    },
+    /// A mesh peer is gone for good.
+    Parted {
+        /// Its machine.
+        machine: ResourceId,
     },
     /// A mutating call is about to be made.
     Started {
@@ -96,6 +107,8 @@ pub struct Ledger {
     pub running: bool,
     /// Mesh addresses, for life.
     pub addresses: BTreeMap<ResourceId, Ipv4Addr>,
+    /// The mesh as it is known.
+    pub peers: Table,
     /// How many changes of each resource surely succeeded: part of its next key.
     pub incarnations: BTreeMap<ResourceId, u32>,
     /// Mutating calls announced and not answered, or answered with an unknown outcome.
@@ -148,6 +161,20 @@ impl Ledger {
                     known.is_none_or(|before| before == *address),
                     "a mesh address is for life: {machine}"
                 );
+            }
+            Entry::Met { peer } => {
+                let given = self.addresses.get(&peer.machine);
+                assert_eq!(
+                    given,
+                    Some(&peer.address),
+                    "a peer has the mesh address it was given: {}",
+                    peer.machine
+                );
+                self.peers.insert(peer.machine.clone(), peer.clone());
+            }
+            Entry::Parted { machine } => {
+                let known = self.peers.remove(machine);
+                assert!(known.is_some(), "only a known peer parts: {machine}");
             }
             Entry::Started {
                 run,

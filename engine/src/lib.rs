@@ -9,6 +9,7 @@ pub mod exec;
 pub mod graph;
 pub mod journal;
 pub mod manifest;
+pub mod mesh;
 pub mod observed;
 pub mod plan;
 pub mod quorum;

@@ -74,8 +74,10 @@ pub enum Kind {
     Machine,
     /// A prepared operating system: container runtime, packages, kernel settings.
     Host,
-    /// A WireGuard interface with its peers.
+    /// A machine's own end of the mesh: WireGuard interface, key, address.
     Peer,
+    /// Its tunnels to the other peers.
+    Links,
     /// A member of etcd.
     EtcdMember,
     /// API server, controller manager and scheduler.
@@ -107,6 +109,7 @@ impl Kind {
         match self {
             Self::Host => Some("host"),
             Self::Peer => Some("peer"),
+            Self::Links => Some("links"),
             Self::EtcdMember => Some("etcd"),
             Self::ControlPlane => Some("control-plane"),
             Self::Worker => Some("worker"),
@@ -128,6 +131,7 @@ impl fmt::Display for Kind {
             Self::Machine => "machine",
             Self::Host => "host",
             Self::Peer => "mesh peer",
+            Self::Links => "mesh links",
             Self::EtcdMember => "etcd member",
             Self::ControlPlane => "control plane",
             Self::Worker => "worker",
@@ -199,6 +203,15 @@ pub enum Spec {
         port: u16,
         /// Bytes.
         mtu: u16,
+        /// Peers of the same underlay reach each other at their private addresses.
+        underlay: String,
+        /// Nobody can dial in from outside the underlay.
+        dial_out: bool,
+    },
+    /// See [`Kind::Links`]. Whom they lead to stands in the call: keys are made on the machines.
+    Links {
+        /// Between keepalives to peers behind NAT, in seconds; 0 turns them off.
+        keepalive_s: u16,
     },
     /// See [`Kind::EtcdMember`].
     EtcdMember {
@@ -277,6 +290,7 @@ impl Spec {
             Self::Machine { .. } => Kind::Machine,
             Self::Host { .. } => Kind::Host,
             Self::Peer { .. } => Kind::Peer,
+            Self::Links { .. } => Kind::Links,
             Self::EtcdMember { .. } => Kind::EtcdMember,
             Self::ControlPlane { .. } => Kind::ControlPlane,
             Self::Worker { .. } => Kind::Worker,
@@ -296,6 +310,7 @@ impl Spec {
             | Self::Machine { .. }
             | Self::Host { .. }
             | Self::Peer { .. }
+            | Self::Links { .. }
             | Self::EtcdMember { .. }
             | Self::ControlPlane { .. }
             | Self::Worker { .. }

@@ -14,9 +14,11 @@
 //! 4. After a crash the journal is all there is: a new engine made from it goes on.
 
 use crate::journal::Entry;
+use crate::mesh::{MeshKey, PeerFact};
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::time::{Span, Time};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -108,12 +110,16 @@ pub struct Call {
     pub verb: Verb,
     /// To what. For [`Verb::List`] and [`Verb::Cluster`]: the cluster itself.
     pub target: ResourceId,
+    /// What kind of thing the target is.
+    pub kind: Kind,
     /// What the target should be; where the verb needs it.
     pub resource: Option<Arc<Resource>>,
     /// Repetitions carry the same key.
     pub key: Key,
     /// Public addresses of machines which the resource refers to.
     pub addresses: Vec<(ResourceId, Ipv4Addr)>,
+    /// For [`Kind::Links`]: everything that is known of the mesh, in order of machine.
+    pub peers: Arc<[PeerFact]>,
 }
 
 /// What can be asked of a world.
@@ -193,7 +199,7 @@ pub enum Reply {
     Absent,
     /// All that exists.
     List(Vec<Seen>),
-    /// What is on a machine.
+    /// What is on a machine. Also answers the making of a [`Kind::Peer`], with its key.
     Host(HostView),
     /// What the cluster says of itself.
     Cluster(ClusterView),
@@ -214,6 +220,17 @@ pub struct Seen {
     pub state: MachineState,
     /// Public address, where it has one.
     pub address: Option<Ipv4Addr>,
+    /// Address in the provider's private network, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<Ipv4Addr>,
+    /// The ssh host key it was made with, as in an OpenSSH public key file; none where the
+    /// provider cannot deliver one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<String>,
+    /// What its API shows of the fields of its spec, by their names: whatever differs was changed
+    /// by somebody else. Fields that the API does not show are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
 }
 
 /// The life of a resource at a provider.
@@ -235,6 +252,9 @@ pub enum MachineState {
 pub struct HostView {
     /// In order of kind.
     pub installed: Vec<(Kind, u64)>,
+    /// The public key of its mesh interface, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh_key: Option<MeshKey>,
 }
 
 /// What the cluster says of itself.

@@ -48,6 +48,15 @@ impl Node {
         self.roles.contains(&role)
     }
 
+    /// The network in which its neighbours reach it at its private address.
+    #[must_use]
+    pub fn underlay(&self) -> String {
+        match self.existing {
+            Some(_) => self.provider.clone(),
+            None => format!("{}/{}", self.provider, self.region),
+        }
+    }
+
     /// The name of the failure domain it is in, unique over the cluster.
     #[must_use]
     pub fn domain(&self, domain: Domain) -> String {

@@ -162,6 +162,9 @@ fn show_resources(
                 fingerprint,
                 state: MachineState::Running,
                 address: public.get(&resource.id).copied(),
+                private: None,
+                host_key: None,
+                fields: BTreeMap::new(),
             });
         } else if kind == Kind::StoragePool {
             let cluster = seen.cluster.as_mut().expect("it was asked");

@@ -59,6 +59,9 @@ fn carry_out(step: &Step, desired: &Desired, seen: &mut Observed) {
                 fingerprint,
                 state: MachineState::Running,
                 address: Some([198, 51, name.as_bytes()[0], number].into()),
+                private: None,
+                host_key: None,
+                fields: std::collections::BTreeMap::new(),
             });
         }
         (Verb::Delete, Lane::Provider(name)) => {

@@ -44,14 +44,13 @@ impl AddressBook {
             Some(Spec::Balancer { forwards, .. }) => {
                 forwards.iter().flat_map(|f| &f.backends).for_each(add);
             }
-            Some(Spec::Peer { .. }) => {
-                return self.0.iter().map(|(id, at)| (id.clone(), *at)).collect();
-            }
             Some(
                 Spec::Network { .. }
                 | Spec::Firewall { .. }
                 | Spec::Machine { .. }
                 | Spec::Host { .. }
+                | Spec::Peer { .. }
+                | Spec::Links { .. }
                 | Spec::EtcdMember { .. }
                 | Spec::ControlPlane { .. }
                 | Spec::Worker { .. }

@@ -7,7 +7,7 @@ use super::stage::{Ask, Stage};
 use super::{Executor, Outside};
 use crate::journal::Entry;
 use crate::plan::Step;
-use crate::resource::ResourceId;
+use crate::resource::{Kind, ResourceId};
 use crate::seam::{Call, CallId, Effect, Lane, Verb};
 use crate::time::{Span, Time};
 use std::sync::Arc;
@@ -107,6 +107,7 @@ impl Executor {
             lane,
             verb,
             target,
+            kind: step.kind,
             resource: if ask == Ask::Guard {
                 None
             } else {
@@ -116,6 +117,11 @@ impl Executor {
                 self.addresses.for_step(step)
             } else {
                 Vec::new()
+            },
+            peers: if own && step.kind == Kind::Links {
+                outside.ledger.peers.values().cloned().collect()
+            } else {
+                Arc::default()
             },
         }
     }

@@ -67,6 +67,7 @@ pub const CODES: &[&str] = &[
     "autoscale-not-of-workers",
     "pool-too-large",
     "roles-missing",
+    "roles-without-kubernetes",
     "role-twice",
     "spot-control-plane",
     "spot-load-balancer",

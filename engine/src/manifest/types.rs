@@ -56,12 +56,17 @@ pub struct Metadata {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cluster {
-    /// Kubernetes, its network plugin and its etcd.
-    pub kubernetes: Kubernetes,
+    /// Kubernetes, its network plugin and its etcd. Without it: machines joined by a mesh, and
+    /// nothing on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
     /// Where machines and DNS records come from.
     pub providers: Vec<Provider>,
     /// Groups of equal nodes.
     pub node_pools: Vec<NodePool>,
+    /// How machines are logged into.
+    #[serde(default)]
+    pub ssh: Ssh,
     /// The WireGuard network that joins all nodes.
     #[serde(default)]
     pub mesh: Mesh,
@@ -289,7 +294,8 @@ pub struct NodePool {
     /// Machines that exist already (providers of type `static`).
     #[serde(default)]
     pub hosts: Vec<StaticHost>,
-    /// What the nodes do.
+    /// What the nodes do. Without Kubernetes they do nothing but be part of the mesh.
+    #[serde(default)]
     pub roles: Vec<Role>,
     /// Kubernetes labels.
     #[serde(default)]
@@ -347,6 +353,29 @@ fn default_ssh_user() -> String {
 
 fn default_ssh_port() -> u16 {
     22
+}
+
+/// How machines are logged into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Ssh {
+    /// Who logs in to machines that are made; needs sudo without a password where it is not root.
+    pub user: String,
+    /// Where sshd listens there.
+    pub port: u16,
+    /// The private key. By default: the agent, or what your ssh configuration says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            user: default_ssh_user(),
+            port: default_ssh_port(),
+            credentials: None,
+        }
+    }
 }
 
 /// What a node does.

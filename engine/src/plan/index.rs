@@ -81,6 +81,9 @@ mod tests {
             fingerprint: 0,
             state: MachineState::Running,
             address: None,
+            private: None,
+            host_key: None,
+            fields: std::collections::BTreeMap::new(),
         }
     }
 

@@ -57,6 +57,9 @@ const BY_KUBERNETES_MINOR: [(u16, EtcdVersion); 17] = [
 ];
 
 impl EtcdVersion {
+    /// The newest that a known Kubernetes brings.
+    pub const NEWEST: Self = BY_KUBERNETES_MINOR[BY_KUBERNETES_MINOR.len() - 1].1;
+
     /// From its parts.
     #[must_use]
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {

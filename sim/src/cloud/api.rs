@@ -231,7 +231,7 @@ impl Cloud {
             ));
         }
         let thing = &mut self.stock.things[serial];
-        let told = Installed::new(Arc::clone(&wanted), call.addresses.clone());
+        let told = Installed::new(&wanted, call, None);
         let same = thing.fingerprint == told.fingerprint && thing.addresses == told.addresses;
         thing.resource = wanted;
         thing.fingerprint = told.fingerprint;

@@ -61,6 +61,7 @@ impl Cloud {
             }
             Kind::Host
             | Kind::Peer
+            | Kind::Links
             | Kind::EtcdMember
             | Kind::ControlPlane
             | Kind::Worker

@@ -184,7 +184,7 @@ impl Cloud {
             return false;
         };
         let id = resource.id.clone();
-        let installed = Installed::new(resource, Vec::new());
+        let installed = Installed::bare(resource);
         self.inside(serial).installed.insert(id, installed);
         true
     }

@@ -2,9 +2,10 @@
 //!
 //! Knows nothing of requests: those read and change it through a provider's rules.
 
+use quorate_engine::mesh::{MeshKey, PeerFact, links_print, table_of, table_print};
 use quorate_engine::random::{hash_name, mix};
 use quorate_engine::resource::{Kind, Resource, ResourceId, Spec};
-use quorate_engine::seam::{Key, MachineState, Seen};
+use quorate_engine::seam::{Call, Key, MachineState, Seen};
 use quorate_engine::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -41,15 +42,46 @@ pub(super) struct Installed {
     pub(super) resource: Arc<Resource>,
     pub(super) fingerprint: u64,
     pub(super) addresses: Vec<(ResourceId, Ipv4Addr)>,
+    /// The public key that was made with it, if it is a mesh peer.
+    pub(super) mesh_key: Option<MeshKey>,
+    /// Whom it has tunnels to, if it is the links of one.
+    pub(super) peers: Arc<[PeerFact]>,
 }
 
 impl Installed {
-    pub(super) fn new(resource: Arc<Resource>, addresses: Vec<(ResourceId, Ipv4Addr)>) -> Self {
-        let fingerprint = resource.spec.fingerprint_at(&addresses);
+    /// Put there without a call over ssh.
+    pub(super) fn bare(resource: Arc<Resource>) -> Self {
         Self {
+            fingerprint: resource.spec.fingerprint(),
             resource,
+            addresses: Vec::new(),
+            mesh_key: None,
+            peers: Arc::default(),
+        }
+    }
+
+    /// Put there by a call; a mesh peer keeps the key it has.
+    pub(super) fn new(resource: &Arc<Resource>, call: &Call, before: Option<&Self>) -> Self {
+        let machine = resource.id.machine();
+        let print = resource.spec.fingerprint_at(&call.addresses);
+        let (fingerprint, mesh_key) = match resource.spec.kind() {
+            Kind::Links => {
+                let table = table_print(&table_of(&call.peers));
+                (links_print(print, table, &machine), None)
+            }
+            Kind::Peer => {
+                let kept = before.and_then(|before| before.mesh_key);
+                let made = || MeshKey::simulated(&machine, call.key);
+                (print, Some(kept.unwrap_or_else(made)))
+            }
+            _ => (print, None),
+        };
+        Self {
+            resource: Arc::clone(resource),
             fingerprint,
-            addresses,
+            addresses: call.addresses.clone(),
+            mesh_key,
+            peers: Arc::clone(&call.peers),
         }
     }
 }
@@ -161,6 +193,9 @@ impl Thing {
             fingerprint: self.fingerprint,
             state,
             address: self.address,
+            private: None,
+            host_key: None,
+            fields: BTreeMap::new(),
         }
     }
 }

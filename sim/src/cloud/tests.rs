@@ -147,8 +147,14 @@ fn peer(machine: &Resource) -> Arc<Resource> {
         address: [10, 88, 0, 1].into(),
         port: 51_820,
         mtu: 1_420,
+        underlay: "htz/fsn1".to_owned(),
+        dial_out: false,
     };
     on(machine, "peer", spec)
+}
+
+fn links(machine: &Resource) -> Arc<Resource> {
+    on(machine, "links", Spec::Links { keepalive_s: 25 })
 }
 
 fn worker(machine: &Resource) -> Arc<Resource> {
@@ -174,9 +180,11 @@ fn call(lane: &str, verb: Verb, resource: &Arc<Resource>) -> Call {
         },
         verb,
         target: resource.id.clone(),
+        kind: resource.spec.kind(),
         resource: matches!(verb, Verb::Create | Verb::Update).then(|| Arc::clone(resource)),
         key: Key(hash_name(resource.id.as_str())),
         addresses: Vec::new(),
+        peers: Arc::default(),
     }
 }
 

@@ -102,6 +102,7 @@ impl<'a> Place<'a> {
             },
             Spec::Host { .. }
             | Spec::Peer { .. }
+            | Spec::Links { .. }
             | Spec::EtcdMember { .. }
             | Spec::ControlPlane { .. }
             | Spec::Worker { .. }

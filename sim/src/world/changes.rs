@@ -211,7 +211,7 @@ impl World {
                 self.with_kube(|kube, ground| kube.add_node(ground, host, &node));
                 self.refresh_balancers();
             }
-            Spec::Host { .. } | Spec::Peer { .. } => {}
+            Spec::Host { .. } | Spec::Peer { .. } | Spec::Links { .. } => {}
             Spec::Network { .. }
             | Spec::Firewall { .. }
             | Spec::Machine { .. }
@@ -310,6 +310,7 @@ impl World {
             | Kind::Machine
             | Kind::Host
             | Kind::Peer
+            | Kind::Links
             | Kind::EtcdMember
             | Kind::ControlPlane
             | Kind::RecordSet

@@ -229,7 +229,8 @@ impl World {
         self.with_etcd(|etcd, ground| etcd.start(ground, member));
         let resource = call.resource.as_ref().expect("what founds has a spec");
         self.cloud.mark_installed(&machine, Arc::clone(resource));
-        let version = self.manifest.spec.kubernetes.version.clone();
+        let settings = self.manifest.spec.kubernetes.as_ref();
+        let version = settings.map(|k| k.version.clone()).unwrap_or_default();
         let control_plane = Resource {
             id: machine.child("control-plane"),
             provider: resource.provider.clone(),
@@ -278,6 +279,7 @@ impl World {
             | Spec::Machine { .. }
             | Spec::Host { .. }
             | Spec::Peer { .. }
+            | Spec::Links { .. }
             | Spec::Worker { .. }
             | Spec::Balancer { .. }
             | Spec::RecordSet { .. } => panic!("{} is not for the cluster", resource.id),

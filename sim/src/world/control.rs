@@ -115,6 +115,8 @@ impl Control {
             Entry::Founded { .. }
             | Entry::RunStarted { .. }
             | Entry::Allocated { .. }
+            | Entry::Met { .. }
+            | Entry::Parted { .. }
             | Entry::Started { .. }
             | Entry::Finished { .. }
             | Entry::Adopted { .. }

@@ -56,7 +56,8 @@ impl World {
     #[must_use]
     pub fn new(settings: &WorldSettings) -> Self {
         let WorldSettings { manifest, seed, .. } = settings;
-        let minor = kubernetes_minor(&manifest.spec.kubernetes.version);
+        let kubernetes = manifest.spec.kubernetes.as_ref();
+        let minor = kubernetes_minor(kubernetes.map_or("", |k| &k.version));
         let mut world = Self {
             stage: Stage::new(*seed, far("orchestrator", ORCHESTRATOR_RTT)),
             cloud: Cloud::new(*seed, []),

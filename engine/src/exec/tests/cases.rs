@@ -297,22 +297,25 @@ fn the_longest_way_goes_first() {
 
 #[test]
 fn addresses_travel_with_the_calls_that_need_them() {
-    let mut peer = step(machine(0).child("peer"), Verb::Create, Lane::Hosts, &[0, 1]);
-    peer.kind = crate::resource::Kind::Peer;
-    peer.desired = Some(Arc::new(crate::resource::Resource {
-        id: peer.resource.clone(),
-        provider: String::new(),
-        spec: crate::resource::Spec::Peer {
-            address: std::net::Ipv4Addr::new(10, 44, 0, 1),
-            port: 51_820,
-            mtu: 1_420,
+    let record = crate::resource::ResourceId::new("shop/dns.cf/www.example.com");
+    let mut records = step(record.clone(), Verb::Create, provider("cf"), &[0, 1]);
+    records.kind = crate::resource::Kind::RecordSet;
+    records.desired = Some(Arc::new(crate::resource::Resource {
+        id: record.clone(),
+        provider: "cf".to_owned(),
+        spec: crate::resource::Spec::RecordSet {
+            zone: "example.com".to_owned(),
+            name: "www.example.com".to_owned(),
+            ttl_s: 60,
+            machines: vec![machine(0), machine(1)],
+            check: None,
         },
     }));
     let htz = provider("htz");
     let plan = plan(vec![
         step(machine(0), Verb::Create, htz.clone(), &[]),
         step(machine(1), Verb::Create, htz.clone(), &[]),
-        peer,
+        records,
         step(machine(1).child("host"), Verb::Update, Lane::Hosts, &[1]),
     ]);
     let mut world = World::new(|_, _| fine());
@@ -325,7 +328,7 @@ fn addresses_travel_with_the_calls_that_need_them() {
             .map(|(id, _)| id.clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(sent(machine(0).child("peer")), [machine(0), machine(1)]);
+    assert_eq!(sent(record), [machine(0), machine(1)]);
     assert_eq!(sent(machine(1).child("host")), [machine(1)]);
     assert_eq!(sent(machine(1)), []);
 }

@@ -505,6 +505,9 @@ impl World {
                 MachineState::Running
             },
             address: (!bare).then_some(address),
+            private: None,
+            host_key: None,
+            fields: std::collections::BTreeMap::new(),
         }
     }
 }

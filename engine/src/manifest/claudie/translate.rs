@@ -12,7 +12,7 @@ use super::rules::{Index, Pool, balancers_path, clusters_path, providers_path};
 use crate::diagnostic::{Path, Span};
 use crate::manifest::{
     ApiVersion, Cluster as Ours, Cni, Credentials, Domain, EtcdSettings, Kind, Kubernetes,
-    Manifest, Mesh, Metadata, Mtu, Provider, ProviderKind, Resilience, Role, Storage,
+    Manifest, Mesh, Metadata, Mtu, Provider, ProviderKind, Resilience, Role, Ssh, Storage,
     StorageEngine,
 };
 use crate::time;
@@ -171,7 +171,8 @@ pub(super) fn translate(
     });
     let node_pools = pools.collect();
     let cluster = Ours {
-        kubernetes: settings(target.cluster),
+        kubernetes: Some(settings(target.cluster)),
+        ssh: Ssh::default(),
         providers: providers(&target, &spec.field("providers"), &mut origins, report),
         node_pools,
         mesh: mesh(target.cluster),

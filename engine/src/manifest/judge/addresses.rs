@@ -54,19 +54,18 @@ fn ranges(view: View<'_>) -> Vec<Range> {
         net,
         local: false,
     };
-    let mut ranges = vec![
-        range(view.at("mesh").field("cidr"), "the mesh", spec.mesh.cidr),
-        range(
-            kubernetes.field("podCidr"),
-            "pods",
-            spec.kubernetes.pod_cidr,
-        ),
-        range(
-            kubernetes.field("serviceCidr"),
-            "services",
-            spec.kubernetes.service_cidr,
-        ),
-    ];
+    let mut ranges = vec![range(
+        view.at("mesh").field("cidr"),
+        "the mesh",
+        spec.mesh.cidr,
+    )];
+    if let Some(given) = &spec.kubernetes {
+        let services = kubernetes.field("serviceCidr");
+        ranges.extend([
+            range(kubernetes.field("podCidr"), "pods", given.pod_cidr),
+            range(services, "services", given.service_cidr),
+        ]);
+    }
     for (path, provider) in placed(view.at("providers"), &spec.providers) {
         if let Some(net) = provider.network_cidr {
             ranges.push(Range {
@@ -195,7 +194,9 @@ fn mesh(view: View<'_>, found: &mut Vec<Finding>) {
 }
 
 fn pods(view: View<'_>, found: &mut Vec<Finding>) {
-    let net = view.spec.kubernetes.pod_cidr;
+    let Some(net) = view.spec.kubernetes.as_ref().map(|k| k.pod_cidr) else {
+        return;
+    };
     let runs_pods = |roles: &[Role]| roles.iter().any(|role| *role != Role::LoadBalancer);
     let members = view.spec.node_pools.iter().filter(|p| runs_pods(&p.roles));
     let most: u64 = members.map(|p| nodes(p).1).sum();
@@ -219,7 +220,9 @@ fn pods(view: View<'_>, found: &mut Vec<Finding>) {
 }
 
 fn services(view: View<'_>, found: &mut Vec<Finding>) {
-    let net = view.spec.kubernetes.service_cidr;
+    let Some(net) = view.spec.kubernetes.as_ref().map(|k| k.service_cidr) else {
+        return;
+    };
     let path = view.at("kubernetes").field("serviceCidr");
     if net.prefix_len() > SERVICE_PREFIX_MAX {
         found.push(

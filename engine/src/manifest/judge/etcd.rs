@@ -4,7 +4,7 @@
 
 use super::view::{View, farthest};
 use crate::diagnostic::{Finding, Path};
-use crate::manifest::{Domain, Role};
+use crate::manifest::{Domain, EtcdSettings, Kubernetes, Role};
 use crate::quorum::{AddRule, EtcdVersion};
 use crate::time::Span;
 use crate::units::Duration;
@@ -25,12 +25,14 @@ const RTT_ADVISED: Span = Span::from_ms(50);
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     let path = view.at("kubernetes").field("etcd");
-    version(view, &path, found);
-    timing(view, &path, found);
+    let Some(kubernetes) = &view.spec.kubernetes else {
+        return;
+    };
+    version(view, kubernetes, &path, found);
+    timing(view, &kubernetes.etcd, &path, found);
 }
 
-fn timing(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
-    let etcd = &view.spec.kubernetes.etcd;
+fn timing(view: View<'_>, etcd: &EtcdSettings, path: &Path, found: &mut Vec<Finding>) {
     let heartbeat = etcd.heartbeat.map_or(HEARTBEAT, |d| d.0);
     let election = etcd.election.map_or(ELECTION, |d| d.0);
     let whole = |span: Span| span.0 > 0 && span.0.is_multiple_of(1_000_000);
@@ -106,8 +108,8 @@ fn text(span: Span) -> String {
     format!("`{}`", Duration(span))
 }
 
-fn version(view: View<'_>, path: &Path, found: &mut Vec<Finding>) {
-    let Some(version) = &view.spec.kubernetes.etcd.version else {
+fn version(view: View<'_>, kubernetes: &Kubernetes, path: &Path, found: &mut Vec<Finding>) {
+    let Some(version) = &kubernetes.etcd.version else {
         return;
     };
     let path = path.field("version");

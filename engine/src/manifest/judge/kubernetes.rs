@@ -8,7 +8,9 @@ use crate::quorum::EtcdVersion;
 const MINORS: std::ops::RangeInclusive<u32> = 34..=36;
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
-    let version = &view.spec.kubernetes.version;
+    let Some(version) = view.spec.kubernetes.as_ref().map(|k| &k.version) else {
+        return;
+    };
     let path = view.at("kubernetes").field("version");
     let Some((major, minor, _)) = parts(version) else {
         found.push(
@@ -89,7 +91,8 @@ pub(super) mod tests {
             ("1.37.0", "Kubernetes 1.37.0 is not known"),
         ] {
             let mut manifest = shipped("three-clouds.yaml");
-            manifest.spec.kubernetes.version = version.to_owned();
+            let kubernetes = manifest.spec.kubernetes.as_mut().expect("given");
+            kubernetes.version = version.to_owned();
             assert_eq!(judge(&manifest)[0].message, said);
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
                 .fix(format!("write `mtu: auto`, or {SMALLEST} to {safe}")),
         );
     }
-    let Mtu::Fixed(cni) = view.spec.kubernetes.cni.mtu else {
+    let Some(Mtu::Fixed(cni)) = view.spec.kubernetes.as_ref().map(|k| k.cni.mtu) else {
         return;
     };
     let path = view.at("kubernetes").field("cni").field("mtu");

@@ -13,7 +13,7 @@ const NODES_MAX: u64 = 20_000;
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     for (path, pool) in view.pools() {
         size(&path, pool, found);
-        roles(&path, pool, found);
+        roles(&path, pool, view.spec.kubernetes.is_some(), found);
         if let Some(kind) = view.kind(pool) {
             if kind == ProviderKind::Static {
                 of_hosts(&path, pool, found);
@@ -22,6 +22,9 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             }
         }
         zeros(&path, pool, found);
+    }
+    if view.spec.kubernetes.is_none() {
+        return;
     }
     let whole = view.at("nodePools");
     if view.with_role(Role::ControlPlane).next().is_none() {
@@ -113,9 +116,16 @@ fn size(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
     }
 }
 
-fn roles(path: &Path, pool: &NodePool, found: &mut Vec<Finding>) {
+fn roles(path: &Path, pool: &NodePool, kubernetes: bool, found: &mut Vec<Finding>) {
     let path = path.field("roles");
-    if pool.roles.is_empty() {
+    if !kubernetes && !pool.roles.is_empty() {
+        let message = format!("`{}` has roles, and there is no Kubernetes", pool.name);
+        found.push(
+            Finding::error("roles-without-kubernetes", &path, message)
+                .why("without `spec.kubernetes` machines are joined by a mesh, and nothing more")
+                .fix("remove the roles, or add `spec.kubernetes`"),
+        );
+    } else if kubernetes && pool.roles.is_empty() {
         found.push(
             Finding::error(
                 "roles-missing",

@@ -6,7 +6,7 @@ use quorate_engine::seam::HostView;
 
 fn view(outcome: Outcome) -> Vec<Kind> {
     match outcome {
-        Ok(Reply::Host(HostView { installed })) => installed.iter().map(|(k, _)| *k).collect(),
+        Ok(Reply::Host(HostView { installed, .. })) => installed.iter().map(|(k, _)| *k).collect(),
         other => panic!("expected a view, got {other:?}"),
     }
 }
@@ -28,6 +28,7 @@ fn things_are_put_on_a_machine_in_their_time_and_order() {
     let steps = [
         (os(&host), 20..130),
         (peer(&host), 1..6),
+        (links(&host), 0..3),
         (worker(&host), 8..24),
         (balancer(&host, "edge"), 4..12),
         (balancer(&host, "api"), 4..12),
@@ -43,7 +44,8 @@ fn things_are_put_on_a_machine_in_their_time_and_order() {
     }
     for (resource, expected) in &steps {
         let before = world.sky.now();
-        assert_eq!(world.host(Verb::Create, resource), Ok(Reply::Done));
+        let answer = world.host(Verb::Create, resource);
+        assert!(answer.is_ok(), "{}: {answer:?}", resource.id);
         let took = world.sky.now().since(before).as_secs();
         assert!(expected.contains(&took), "{}: {took} s", resource.id);
         let told = matches!(last(&world), Change::Installed { resource: r, .. } if r == resource);
@@ -52,12 +54,13 @@ fn things_are_put_on_a_machine_in_their_time_and_order() {
     let all = [
         Kind::Host,
         Kind::Peer,
+        Kind::Links,
         Kind::Worker,
         Kind::Balancer,
         Kind::Balancer,
     ];
     assert_eq!(view(world.host(Verb::Probe, &host)), all);
-    assert_eq!(world.cloud.installed(&host.id).count(), 5);
+    assert_eq!(world.cloud.installed(&host.id).count(), 6);
 
     let changes = world.sky.changes.len();
     let before = world.sky.now();

@@ -1,0 +1,1 @@
+//! Machines over ssh: prepared, joined by the mesh, looked at.

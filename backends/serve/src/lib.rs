@@ -1,0 +1,1 @@
+//! Simulated clouds behind their own wire protocols, on loopback.
