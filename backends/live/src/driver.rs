@@ -31,7 +31,7 @@ use crate::store::{Sighting, Store, StoreError};
 use crate::trace::{Recorder, TaskForm};
 use clock::Clock;
 use flight::{Flights, Landed};
-use quorate_engine::engine::{Engine, Task};
+use quorate_engine::engine::{Engine, Mode, Task};
 use quorate_engine::journal::{Entry, Ledger};
 use quorate_engine::manifest::ProviderKind;
 use quorate_engine::resource::ResourceId;
@@ -81,6 +81,15 @@ fn list(in_flight: &[String]) -> String {
     format!(" with calls under way: {}", in_flight.join(", "))
 }
 
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// As the engine says.
+    pub ending: Ending,
+    /// The engine, with what it saw last.
+    pub engine: Engine,
+}
+
 /// Carries out a task to its end. The engine is made here, from the store's journal, so that the
 /// two cannot disagree.
 ///
@@ -95,27 +104,41 @@ pub async fn drive(
     ports: &Ports,
     observer: &mut dyn Observer,
     signals: &mut Signals,
-) -> Result<Ending, DriveError> {
+) -> Result<Ended, DriveError> {
     check_ports(&task, ports)?;
     let (form, task) = TaskForm::of(&task);
     let engine = Engine::new(task, &store.journal()?);
     let clock = Clock::after(store.latest()?);
     let run = store.begin_run(form)?;
-    let mut driver = Driver {
-        engine,
-        clock,
-        recorder: Recorder::of_run(run),
-        run,
-        flights: Flights::default(),
-        wakes: BTreeSet::new(),
-        last_said: BTreeMap::new(),
-        sightings: Vec::new(),
-        events: 0,
-        cancelled: false,
+    let keeping = Keeping {
         store,
-        ports,
-        observer,
+        run,
+        recorder: Recorder::of_run(run),
+        sightings: Vec::new(),
     };
+    let driver = Driver::new(engine, clock, Some(keeping), ports, observer);
+    driver.run(signals).await
+}
+
+/// Looks at the world once, and writes nothing down: whoever else works on the cluster meanwhile
+/// is not disturbed. The engine of the answer has seen it.
+///
+/// # Errors
+/// As with [`drive`].
+///
+/// # Panics
+/// As with [`drive`].
+pub async fn look(
+    task: Task,
+    journal: &[Entry],
+    ports: &Ports,
+    observer: &mut dyn Observer,
+    signals: &mut Signals,
+) -> Result<Ended, DriveError> {
+    check_ports(&task, ports)?;
+    let mode = Mode::Look;
+    let engine = Engine::new(Task { mode, ..task }, journal);
+    let driver = Driver::new(engine, Clock::after(0), None, ports, observer);
     driver.run(signals).await
 }
 
@@ -142,31 +165,76 @@ fn check_ports(task: &Task, ports: &Ports) -> Result<(), DriveError> {
 /// What the journal said last of a resource: a call that is announced, or nothing open.
 type LastSaid = BTreeMap<ResourceId, Option<(Verb, Key)>>;
 
+/// What is written down of a run, and where.
+struct Keeping<'a> {
+    store: &'a mut Store,
+    run: u64,
+    recorder: Recorder,
+    sightings: Vec<Sighting>,
+}
+
+impl Keeping<'_> {
+    fn write(&mut self, entries: &[Entry], ending: Option<&str>) -> Result<(), StoreError> {
+        let (run, lines, sightings) = (self.run, self.recorder.waiting(), &self.sightings);
+        self.store.write("record in", |writing| {
+            writing.append(entries)?;
+            for line in lines {
+                writing.put_line(line)?;
+            }
+            writing.sight(sightings)?;
+            ending.map_or(Ok(()), |ending| writing.end_run(run, ending))
+        })?;
+        self.recorder.written();
+        self.sightings.clear();
+        Ok(())
+    }
+}
+
 struct Driver<'a> {
     engine: Engine,
     clock: Clock,
-    recorder: Recorder,
-    run: u64,
+    /// None for a look, which leaves no trace.
+    keeping: Option<Keeping<'a>>,
     flights: Flights,
     wakes: BTreeSet<Time>,
     last_said: LastSaid,
-    sightings: Vec<Sighting>,
     /// Since the engine last had nothing to do.
     events: u64,
     cancelled: bool,
-    store: &'a mut Store,
     ports: &'a Ports,
     observer: &'a mut dyn Observer,
 }
 
-impl Driver<'_> {
-    async fn run(&mut self, signals: &mut Signals) -> Result<Ending, DriveError> {
+impl<'a> Driver<'a> {
+    fn new(
+        engine: Engine,
+        clock: Clock,
+        keeping: Option<Keeping<'a>>,
+        ports: &'a Ports,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        Self {
+            engine,
+            clock,
+            keeping,
+            flights: Flights::default(),
+            wakes: BTreeSet::new(),
+            last_said: BTreeMap::new(),
+            events: 0,
+            cancelled: false,
+            ports,
+            observer,
+        }
+    }
+
+    async fn run(mut self, signals: &mut Signals) -> Result<Ended, DriveError> {
         let mut ending = self.tell(Event::Start)?;
         let mut listening = true;
         loop {
             if let Some(ending) = ending {
                 self.assert_ended();
-                return Ok(ending);
+                let engine = self.engine;
+                return Ok(Ended { ending, engine });
             }
             let due = self.due();
             assert!(
@@ -202,7 +270,7 @@ impl Driver<'_> {
             return Ok(self.tell(Event::Cancel)?);
         }
         let in_flight = self.flights.titles();
-        self.flush(Some("stopped at once on request"))?;
+        self.flush("stopped at once on request")?;
         Err(DriveError::Stopped { in_flight })
     }
 
@@ -213,13 +281,16 @@ impl Driver<'_> {
             Landed::Late => Ok(None),
             Landed::Answered(flight, outcome) => {
                 self.observer.see(now, News::Answered(&flight, &outcome));
-                self.sightings.extend(Sighting::of(&flight.call, &outcome));
+                if let Some(keeping) = &mut self.keeping {
+                    let sightings = Sighting::of(&flight.call, &outcome);
+                    keeping.sightings.extend(sightings);
+                }
                 let call = flight.id;
                 Ok(self.tell(Event::Answer { call, outcome })?)
             }
             Landed::Panicked(flight, panic) => {
                 let title = flight.title();
-                self.flush(Some(&format!("our bug: the port panicked over `{title}`")))?;
+                self.flush(&format!("our bug: the port panicked over `{title}`"))?;
                 std::panic::resume_unwind(panic)
             }
         }
@@ -254,7 +325,9 @@ impl Driver<'_> {
         let mut effects = Vec::new();
         self.engine.handle(now, event.clone(), &mut effects);
         self.check(now, &effects);
-        self.recorder.line(now, &event, &effects);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.recorder.line(now, &event, &effects);
+        }
         self.save(&effects)?;
         let mut ending = None;
         for effect in effects {
@@ -324,6 +397,7 @@ impl Driver<'_> {
             | Entry::Allocated { .. }
             | Entry::Met { .. }
             | Entry::Parted { .. }
+            | Entry::Destroyed
             | Entry::RunEnded { .. } => return,
         };
         self.last_said.insert(said.0.clone(), said.1);
@@ -350,36 +424,31 @@ impl Driver<'_> {
                 Effect::Call { .. } | Effect::WakeAt(_) | Effect::Say(_) => {}
             }
         }
-        if entries.is_empty() && ending.is_none() && self.recorder.waiting().len() < LINES_MAX {
+        let Some(keeping) = &mut self.keeping else {
+            assert!(entries.is_empty(), "a look changes nothing");
+            return Ok(());
+        };
+        let few = keeping.recorder.waiting().len() < LINES_MAX;
+        if entries.is_empty() && ending.is_none() && few {
             return Ok(());
         }
-        self.write(&entries, ending.as_deref())
+        keeping.write(&entries, ending.as_deref())
     }
 
     /// The run ends before the engine does: everything that waits is written.
-    fn flush(&mut self, ending: Option<&str>) -> Result<(), StoreError> {
-        self.write(&[], ending)
-    }
-
-    fn write(&mut self, entries: &[Entry], ending: Option<&str>) -> Result<(), StoreError> {
-        let (run, lines, sightings) = (self.run, self.recorder.waiting(), &self.sightings);
-        self.store.write("record in", |writing| {
-            writing.append(entries)?;
-            for line in lines {
-                writing.put_line(line)?;
-            }
-            writing.sight(sightings)?;
-            ending.map_or(Ok(()), |ending| writing.end_run(run, ending))
-        })?;
-        self.recorder.written();
-        self.sightings.clear();
-        Ok(())
+    fn flush(&mut self, ending: &str) -> Result<(), StoreError> {
+        let keeping = self.keeping.as_mut();
+        keeping.map_or(Ok(()), |keeping| keeping.write(&[], Some(ending)))
     }
 
     /// Rules 2 and 4 of the seam at the end of an engine's life.
     fn assert_ended(&self) {
         assert!(self.flights.is_empty(), "every call was answered");
-        let journal = self.store.journal().expect("it was written a moment ago");
+        let Some(keeping) = &self.keeping else {
+            return;
+        };
+        let journal = keeping.store.journal();
+        let journal = journal.expect("it was written a moment ago");
         assert_eq!(
             *self.engine.ledger(),
             Ledger::replay(&journal),

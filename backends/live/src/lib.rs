@@ -10,7 +10,7 @@ mod store;
 mod trace;
 
 pub use driver::{
-    DriveError, InFlight, News, Observer, Port, Ports, Quiet, Signal, Signals, drive,
+    DriveError, Ended, InFlight, News, Observer, Port, Ports, Quiet, Signal, Signals, drive, look,
     process_signals,
 };
 pub use lock::{Holder, Lock, LockError, Unlocked, unlock};

@@ -21,6 +21,7 @@ pub(crate) struct TaskForm {
     limits: LimitsForm,
     seed: u64,
     uid: u64,
+    agreed: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub(crate) struct TaskForm {
 enum ModeForm {
     Apply,
     Keep { interval: Span },
+    Destroy,
+    Look,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,17 +71,21 @@ impl TaskForm {
             limits,
             seed,
             uid,
+            agreed,
         } = task;
         let form = Self {
             manifest: Arc::clone(manifest),
             mode: match *mode {
                 Mode::Apply => ModeForm::Apply,
                 Mode::Keep { interval } => ModeForm::Keep { interval },
+                Mode::Destroy => ModeForm::Destroy,
+                Mode::Look => ModeForm::Look,
             },
             patience: *patience,
             limits: LimitsForm::of(limits),
             seed: seed.0,
             uid: *uid,
+            agreed: *agreed,
         };
         let text = serde_json::to_string(&form).expect("a task is plain data");
         let again = Self::task(&text).expect("what was written can be read");
@@ -93,11 +100,14 @@ impl TaskForm {
             mode: match form.mode {
                 ModeForm::Apply => Mode::Apply,
                 ModeForm::Keep { interval } => Mode::Keep { interval },
+                ModeForm::Destroy => Mode::Destroy,
+                ModeForm::Look => Mode::Look,
             },
             patience: form.patience,
             limits: form.limits.limits(),
             seed: Seed(form.seed),
             uid: form.uid,
+            agreed: form.agreed,
         })
     }
 }
