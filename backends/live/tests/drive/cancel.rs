@@ -1,6 +1,6 @@
 //! Stopping: in order at first, at once when asked again.
 
-use super::world::{Fate, Shared, assert_complete, live, run, world};
+use super::world::{Fate, Shared, assert_complete, live, run, tempdir, world};
 use quorate_engine::engine::Mode;
 use quorate_engine::journal::{Entry, Ledger};
 use quorate_engine::seam::{Ending, Verb};
@@ -28,7 +28,7 @@ fn stopped(dir: &Path, world: &Shared, times: u32) -> Result<Ending, DriveError>
 
 #[test]
 fn asked_once_nothing_more_begins_and_what_runs_ends() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(|_, _| Fate::Fine);
     assert_eq!(stopped(dir.path(), &world, 1).unwrap(), Ending::Cancelled);
     {
@@ -55,7 +55,7 @@ fn asked_once_nothing_more_begins_and_what_runs_ends() {
 
 #[test]
 fn asked_twice_it_stops_at_once_and_the_next_run_adopts() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(|call, nth| match (call.verb, nth) {
         (Verb::Create, 1) if call.target.as_str() == "shop/left/1" => Fate::DoneAndLost,
         _ => Fate::Fine,

@@ -1,6 +1,6 @@
 //! Faults of the world, and what the driver makes of them.
 
-use super::world::{Fate, assert_complete, live, ports, run, task, world};
+use super::world::{Fate, assert_complete, live, ports, run, task, tempdir, world};
 use quorate_engine::engine::Mode;
 use quorate_engine::resource::Kind;
 use quorate_engine::seam::{Ending, FaultClass, Verb};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[test]
 fn what_is_wanted_is_made_once_and_nothing_is_left_in_the_end() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(|_, _| Fate::Fine);
     assert_eq!(
         run(dir.path(), &world, Mode::Apply).unwrap(),
@@ -67,7 +67,7 @@ fn a_world_of_faults_is_still_brought_to_its_end() {
         (_, Verb::List, 1) => Fate::Fault(FaultClass::Retryable),
         _ => Fate::Fine,
     };
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(fates);
     let mut unknown = 0;
     let mut oldest = Duration::ZERO;
@@ -93,7 +93,7 @@ fn a_world_of_faults_is_still_brought_to_its_end() {
 
 #[test]
 fn a_branch_that_fails_for_good_is_named_and_the_others_are_done() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(|call, _| match (call.target.as_str(), call.verb) {
         ("shop/right/2", Verb::Create) => Fate::Fault(FaultClass::Quota),
         _ => Fate::Fine,
@@ -110,7 +110,7 @@ fn a_branch_that_fails_for_good_is_named_and_the_others_are_done() {
 
 #[test]
 fn a_port_that_panics_stops_the_run_and_the_next_one_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(|call, nth| match (call.target.as_str(), call.verb, nth) {
         ("shop/left/2/host", Verb::Create, 1) => Fate::Panics,
         _ => Fate::Fine,
@@ -135,7 +135,7 @@ fn a_port_that_panics_stops_the_run_and_the_next_one_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_can_talk_to_is_said_before_anything_is_made() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(|_, _| panic!("nothing is asked"));
     let mut store = Store::open(dir.path(), "shop", "quorate test").unwrap();
     let serial = store.serial();
@@ -152,7 +152,7 @@ async fn what_nobody_can_talk_to_is_said_before_anything_is_made() {
 
 #[test]
 fn what_cannot_be_recorded_is_not_done() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let world = world(|_, _| Fate::Fine);
     let mut announced = 0;
     // Somebody forces the lock open while the run is under way.

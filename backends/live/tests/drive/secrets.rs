@@ -1,6 +1,6 @@
 //! No secret gets into the state: neither from the environment nor by way of the manifest.
 
-use super::world::{Fate, run, world};
+use super::world::{Fate, run, tempdir, world};
 use quorate_engine::engine::Mode;
 use quorate_live::Store;
 use std::path::Path;
@@ -55,7 +55,7 @@ fn a_life_with_a_secret() {
 
 #[test]
 fn a_secret_is_in_no_file_and_in_no_output() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir().unwrap();
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["secrets::a_life_with_a_secret", "--exact", "--nocapture"])
         .env("QLIVE_DIR", dir.path())

@@ -305,6 +305,15 @@ async fn request(world: Shared, call: Arc<Call>) -> Outcome {
     }
 }
 
+/// In memory where the system has such a place: nothing here depends on a disk, and thousands of
+/// synced writes do take their time.
+pub(crate) fn tempdir() -> std::io::Result<tempfile::TempDir> {
+    match tempfile::tempdir_in("/dev/shm") {
+        Ok(dir) => Ok(dir),
+        Err(_) => tempfile::tempdir(),
+    }
+}
+
 pub(crate) fn ports(world: &Shared) -> Ports {
     let world = Arc::clone(world);
     let port: quorate_live::Port =
