@@ -73,7 +73,7 @@ impl Link {
     ) -> Result<Self, Broken> {
         let here = |error: io::Error| Broken::Here(error.to_string());
         let folder = tempfile::Builder::new()
-            .prefix("quorate-")
+            .prefix("quorate-ssh-")
             .tempdir()
             .map_err(here)?;
         let known = folder.path().join("known_hosts");
