@@ -141,7 +141,7 @@ fn a_join_that_the_cluster_refuses_leaves_nothing() {
     );
     assert_eq!(
         view(world.host(Verb::Probe, &host)),
-        [Kind::Host, Kind::Peer]
+        [Kind::Host, Kind::Peer, Kind::Links]
     );
 }
 
