@@ -3,6 +3,7 @@
 //! An adapter makes one request and gives one answer: it neither sleeps, retries nor polls. What
 //! waits, and what a fault means, is the engine's.
 
+pub mod conformance;
 pub mod labels;
 mod secret;
 
