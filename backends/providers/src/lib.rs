@@ -3,6 +3,8 @@
 //! An adapter makes one request and gives one answer: it neither sleeps, retries nor polls. What
 //! waits, and what a fault means, is the engine's.
 
+#[cfg(test)]
+mod fake;
 pub mod first_boot;
 pub mod hetzner;
 pub mod host_key;
