@@ -317,7 +317,7 @@ fn requests_are_counted_and_refused_beyond_the_limit() {
         limit: Some((3, Span::from_secs(1))),
         ..Settings::new(crate::Vendor::Hetzner)
     });
-    let mut ask = |project: &mut Project| {
+    let ask = |project: &mut Project| {
         let answer = project.raw("GET", "/servers", Some("t"), Vec::new());
         let header = |name: &str| {
             let mut all = answer.headers.iter();
