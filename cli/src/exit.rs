@@ -24,7 +24,8 @@ pub(crate) enum Exit {
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0   all is well: nothing but warnings, no changes, every expectation held
-  1   check, plan: errors in the input; chaos, replay: an expectation failed
+  1   check, plan, sim serve: errors in the input, or no address to listen at;
+      chaos, replay: an expectation failed
   2   plan: there are changes
   3   chaos, replay: a scenario cannot be run, a run says nothing (a fault was
       never injected), or a report cannot be written

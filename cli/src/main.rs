@@ -13,10 +13,11 @@ mod input;
 mod plan;
 mod replay;
 mod schema;
+mod serve;
 mod terminal;
 mod world;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Sim};
 use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn run(command: Command) -> Exit {
         Command::Plan(args) => plan::run(&args),
         Command::Chaos(args) => chaos::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod first_boot;
 pub mod hetzner;
 pub mod host_key;
 pub mod http;
+pub mod conformance;
 pub mod labels;
 mod open;
 mod secret;
