@@ -5,8 +5,10 @@
 
 pub mod conformance;
 pub mod labels;
+mod libvirt;
 mod secret;
 
+pub use libvirt::Libvirt;
 pub use secret::Secret;
 
 use quorate_engine::exec::LaneLimit;
