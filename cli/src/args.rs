@@ -2,6 +2,7 @@
 
 use crate::exit::TABLE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// One Kubernetes cluster across several clouds, and proof that it stays quorate.
@@ -50,6 +51,16 @@ pub(crate) enum Command {
     /// Run one seed of a scenario and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
+    /// The simulated world, for those who talk to the real one.
+    #[command(subcommand)]
+    Sim(Sim),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sim {
+    /// Serve a simulated cloud behind its vendor's own wire protocol, on loopback, until Ctrl-C.
+    #[command(after_help = TABLE)]
+    Serve(Serve),
 }
 
 #[derive(Debug, Args)]
@@ -309,6 +320,41 @@ pub(crate) struct Replay {
     /// Fold notes that are alike until at most N lines remain
     #[arg(long, value_name = "N")]
     pub(crate) lines: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Whose protocol
+    #[arg(long, value_enum)]
+    pub(crate) provider: Served,
+    /// Where to listen; port 0 is any that is free
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// The only token that is accepted; by default any is
+    #[arg(long, value_name = "T")]
+    pub(crate) token: Option<String>,
+    /// How many times as fast as real time it lives
+    #[arg(long, value_name = "X", default_value = "1", value_parser = speed)]
+    pub(crate) speed: f64,
+    /// The seed of all that is drawn
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// What goes wrong (YAML or JSON); more at run time through `/_quorate/faults`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Served {
+    /// Hetzner Cloud
+    Hetzner,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.001..=10_000.0).contains(&speed) => Ok(speed),
+        Ok(_) | Err(_) => Err("write a number from 0.001 to 10000".to_owned()),
+    }
 }
 
 #[cfg(test)]

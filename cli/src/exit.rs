@@ -27,7 +27,7 @@ pub(crate) const TABLE: &str = "\
 Exit codes:
   0   all is well: nothing but warnings, no changes, every expectation held
   1   check, plan: errors in the input; chaos, replay: an expectation failed;
-      apply, destroy: something is undone or left; a command that cannot begin
+      apply, destroy: something is undone or left; any command that cannot begin
   2   plan: there are changes; status: something differs
   3   chaos, replay: a scenario cannot be run, a run says nothing (a fault was
       never injected), or a report cannot be written

@@ -17,12 +17,13 @@ mod mesh;
 mod plan;
 mod replay;
 mod schema;
+mod serve;
 mod state;
 mod status;
 mod terminal;
 mod world;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Sim};
 use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ fn run(command: Command) -> Exit {
         Command::Mesh(command) => mesh::run(&command),
         Command::Chaos(args) => chaos::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }
 }
 
