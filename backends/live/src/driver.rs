@@ -107,6 +107,7 @@ pub async fn drive(
 ) -> Result<Ended, DriveError> {
     check_ports(&task, ports)?;
     let (form, task) = TaskForm::of(&task);
+    let mode = task.mode;
     let engine = Engine::new(task, &store.journal()?);
     let clock = Clock::after(store.latest()?);
     let run = store.begin_run(form)?;
@@ -116,7 +117,7 @@ pub async fn drive(
         recorder: Recorder::of_run(run),
         sightings: Vec::new(),
     };
-    let driver = Driver::new(engine, clock, Some(keeping), ports, observer);
+    let driver = Driver::new((engine, mode), clock, Some(keeping), ports, observer);
     driver.run(signals).await
 }
 
@@ -138,7 +139,7 @@ pub async fn look(
     check_ports(&task, ports)?;
     let mode = Mode::Look;
     let engine = Engine::new(Task { mode, ..task }, journal);
-    let driver = Driver::new(engine, Clock::after(0), None, ports, observer);
+    let driver = Driver::new((engine, mode), Clock::after(0), None, ports, observer);
     driver.run(signals).await
 }
 
@@ -201,13 +202,14 @@ struct Driver<'a> {
     /// Since the engine last had nothing to do.
     events: u64,
     cancelled: bool,
+    mode: Mode,
     ports: &'a Ports,
     observer: &'a mut dyn Observer,
 }
 
 impl<'a> Driver<'a> {
     fn new(
-        engine: Engine,
+        (engine, mode): (Engine, Mode),
         clock: Clock,
         keeping: Option<Keeping<'a>>,
         ports: &'a Ports,
@@ -222,6 +224,7 @@ impl<'a> Driver<'a> {
             last_said: BTreeMap::new(),
             events: 0,
             cancelled: false,
+            mode,
             ports,
             observer,
         }
@@ -329,6 +332,7 @@ impl<'a> Driver<'a> {
             keeping.recorder.line(now, &event, &effects);
         }
         self.save(&effects)?;
+        self.show_plan(now, &effects);
         let mut ending = None;
         for effect in effects {
             assert!(
@@ -353,6 +357,26 @@ impl<'a> Driver<'a> {
         let flights: Vec<&InFlight> = self.flights.iter().collect();
         self.observer.see(now, News::InFlight(&flights));
         Ok(ending)
+    }
+
+    /// Shows a plan that begins to be carried out.
+    fn show_plan(&mut self, now: Time, effects: &[Effect]) {
+        let begun = effects.iter().find_map(|effect| match effect {
+            Effect::Record(Entry::RunStarted { plan, .. }) => Some(*plan),
+            Effect::Record(_)
+            | Effect::Call { .. }
+            | Effect::WakeAt(_)
+            | Effect::Say(_)
+            | Effect::Done(_) => None,
+        });
+        let Some(fingerprint) = begun else { return };
+        // What the engine would do about what it has just seen is what it has begun. Only a pool
+        // that changes its size at this very instant may make a difference: then none is shown.
+        let preview = self.engine.preview(self.mode).ok();
+        let plan = preview.map(|preview| preview.plan);
+        if let Some(plan) = plan.filter(|plan| plan.fingerprint() == fingerprint) {
+            self.observer.see(now, News::Plan(&plan));
+        }
     }
 
     fn say(&mut self, now: Time, notice: &Notice) {

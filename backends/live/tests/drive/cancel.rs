@@ -12,7 +12,7 @@ use tokio::sync::mpsc::unbounded_channel;
 fn stopped(dir: &Path, world: &Shared, times: u32) -> Result<Ending, DriveError> {
     let (sender, signals) = unbounded_channel();
     let mut sent = false;
-    let observe = |news: News<'_>| {
+    let observe = |_, news: News<'_>| {
         if let News::Called(flight) = news
             && flight.title() == "create shop/left/1"
             && !std::mem::replace(&mut sent, true)

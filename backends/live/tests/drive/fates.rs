@@ -71,7 +71,7 @@ fn a_world_of_faults_is_still_brought_to_its_end() {
     let world = world(fates);
     let mut unknown = 0;
     let mut oldest = Duration::ZERO;
-    let observe = |news: News<'_>| match news {
+    let observe = |_, news: News<'_>| match news {
         News::Answered(flight, Err(fault)) if fault.class == FaultClass::Unknown => {
             assert_eq!(fault.detail, "no answer in time");
             oldest = oldest.max(Duration::from_nanos(flight.deadline.since(flight.since).0));
@@ -115,7 +115,7 @@ fn a_port_that_panics_stops_the_run_and_the_next_one_goes_on() {
         ("shop/left/2/host", Verb::Create, 1) => Fate::Panics,
         _ => Fate::Fine,
     });
-    let panic = live(dir.path(), &world, Mode::Apply, |_| {}, None).unwrap_err();
+    let panic = live(dir.path(), &world, Mode::Apply, |_, _| {}, None).unwrap_err();
     let text = panic.downcast_ref::<String>().expect("a text");
     assert_eq!(text, "a bug over create shop/left/2/host");
     {
@@ -156,7 +156,7 @@ fn what_cannot_be_recorded_is_not_done() {
     let world = world(|_, _| Fate::Fine);
     let mut announced = 0;
     // Somebody forces the lock open while the run is under way.
-    let observe = |news: News<'_>| {
+    let observe = |_, news: News<'_>| {
         if let News::Recorded(_) = news {
             announced += 1;
             if announced == 9 {

@@ -13,7 +13,7 @@ use quorate_engine::resource::{Kind, ResourceId};
 use quorate_engine::seam::{
     Call, Ending, Fault, FaultClass, HostView, Key, Lane, MachineState, Outcome, Reply, Seen, Verb,
 };
-use quorate_engine::time::Span;
+use quorate_engine::time::{Span, Time};
 use quorate_live::{DriveError, News, Ports, Signals, Store, drive};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -378,7 +378,7 @@ pub(crate) fn live(
     dir: &Path,
     world: &Shared,
     mode: Mode,
-    mut observer: impl FnMut(News<'_>) + Send,
+    mut observer: impl FnMut(Time, News<'_>) + Send,
     signals: Option<Signals>,
 ) -> Result<Result<Ending, DriveError>, Killed> {
     let life = || {
@@ -391,7 +391,7 @@ pub(crate) fn live(
             world.lock().unwrap().enter();
             let mut store = Store::open(dir, "shop", "quorate test").expect("a state");
             let mut signals = signals.unwrap_or_else(|| tokio::sync::mpsc::unbounded_channel().1);
-            let mut observe = |_, news: News<'_>| observer(news);
+            let mut observe = |now, news: News<'_>| observer(now, news);
             let ports = ports(world);
             let task = task(manifest(), mode);
             let work = drive(task, &mut store, &ports, &mut observe, &mut signals);
@@ -408,7 +408,7 @@ pub(crate) fn live(
 
 /// The same, for a life that ends by itself.
 pub(crate) fn run(dir: &Path, world: &Shared, mode: Mode) -> Result<Ending, DriveError> {
-    live(dir, world, mode, |_| {}, None).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    live(dir, world, mode, |_, _| {}, None).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Everything that the manifest wants, once.
