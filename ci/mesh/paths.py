@@ -17,6 +17,9 @@ def roam(scene, kinds, first_roams):
     here = "192.0.2.1/24" if moves is one else "192.0.2.2/24"
     with scene.serving(stays):
         for direction, new in (("push", 7), ("pull", 8)):
+            if direction == "pull":
+                # Who moves and has nothing to say is found again by its keepalive only.
+                moves.wg("peer", stays.public, "persistent-keepalive", 1)
             flow = scene.begin(moves, stays.address, direction, 30_000_000, 10_000_000)
             old = stays.endpoint(moves)
             before = stays.moved(moves)
