@@ -7,7 +7,7 @@ nothing for 15 s begins a new handshake.
 
 import time
 
-from scene import PYTHON
+from scene import PORT, PYTHON, Capture
 
 REKEY_S = 120
 
@@ -67,3 +67,51 @@ def one_way(scene, kinds, first_sends):
     scene.check(f"{sends.kind} sends for 38 s, {silent.kind} only listens",
                 same and heard <= 200,
                 f"same session: {same}, {heard} bytes came back")
+
+
+def one_ping(scene, kinds):
+    """After a single exchange the one who heard last sends an empty packet; then all is quiet."""
+    one, two = scene.agents(kinds)
+    scene.first(one, two)
+    # The first ping's session began with an empty packet; wanted is an exchange without one.
+    time.sleep(1)
+    one.node.reaches(two.address)
+    before, heard = two.handshake(one), two.moved(one)[0]
+    time.sleep(20)
+    heard = two.moved(one)[0] - heard
+    same = two.handshake(one) == before
+    scene.check(f"20 s after one ping of {one.kind}", same and heard == 32,
+                f"same session: {same}, {two.kind} heard {heard} bytes (an empty packet has 32)")
+
+
+EXCHANGE = """
+import socket, sys
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.connect((sys.argv[1], int(sys.argv[2])))
+udp.settimeout(3)
+udp.send(b"x" * 10)
+udp.recv(2048)
+udp.send(b"x" * 800)
+"""
+
+
+def unanswered(scene, kinds):
+    """What was sent and not answered leads to a handshake after 15 s, with no further packet."""
+    one, two = scene.agents(kinds)
+    scene.first(one, two)
+    wire = Capture(one.node, "wire", ["udp", "port", "51820"])
+    # A small exchange, and in the same instant a large packet that is lost: then silence.
+    two.node.deaf_and_mute("udp length > 500")
+    with scene.serving(two):
+        begun = time.time()
+        one.node.run(PYTHON, "-c", EXCHANGE, two.address, PORT)
+        two.node.deaf_and_mute("udp dport 51820")
+    time.sleep(18)
+    wire.end()
+    # An initiation has 148 bytes; -q -tt prints the time first and the length last.
+    said = one.node.run("tcpdump", "-n", "-q", "-tt", "-r", wire.path, "src 192.0.2.1")
+    came = [float(line.split()[0]) - begun for line in said.split("\n")
+            if line.endswith("length 148")]
+    scene.check(f"{one.kind} hears nothing and begins anew after 15 s",
+                bool(came) and 14.5 < came[0] < 16.5,
+                ", ".join(f"{after:.1f} s" for after in came) or "no initiation in 18 s")

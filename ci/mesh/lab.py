@@ -125,6 +125,12 @@ class Node:
                      f"{'-100' if hook == 'prerouting' else '100'}; {rule}; }}\n")
         self.run("nft", "-f", "-", stdin=text + "}\n")
 
+    def deaf_and_mute(self, what):
+        """Packets that match neither come in nor go out from now on."""
+        self.run("nft", "-f", "-", stdin="table inet deaf {\n" + "".join(
+            f"chain {hook} {{ type filter hook {hook} priority 0; {what} drop; }}\n"
+            for hook in ("input", "output")) + "}\n")
+
     def ping(self, target, count=3, interval=0.05, wait=2, size=None, whole=False):
         """(sent, received, the whole output)."""
         words = ["ping", "-n", "-c", count, "-i", interval, "-W", wait]
