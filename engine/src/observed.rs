@@ -2,6 +2,7 @@
 //!
 //! An answer that did not come is kept as such: "I could not look" is never "it is not there".
 
+use crate::mesh::Table;
 use crate::resource::{Kind, ResourceId};
 use crate::seam::{ClusterView, Fault, HostView, MachineState, Seen};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,12 @@ pub struct History {
     pub prepared: BTreeSet<ResourceId>,
     /// Machines that have not answered for longer than the patience with them.
     pub lost: BTreeSet<ResourceId>,
+    /// What was made by us and not removed since.
+    #[serde(default)]
+    pub made: BTreeSet<ResourceId>,
+    /// The mesh as it is known.
+    #[serde(default)]
+    pub peers: Table,
     /// The machine on which the cluster was founded, or may have been.
     pub founder: Option<ResourceId>,
     /// It surely was founded: nobody ever founds it again.

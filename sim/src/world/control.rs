@@ -117,6 +117,7 @@ impl Control {
             | Entry::Allocated { .. }
             | Entry::Met { .. }
             | Entry::Parted { .. }
+            | Entry::Destroyed
             | Entry::Started { .. }
             | Entry::Finished { .. }
             | Entry::Adopted { .. }
