@@ -1,0 +1,8 @@
+//! The driver and the store against a world of a few maps, in tokio's paused time.
+
+mod cancel;
+mod crash;
+mod fates;
+mod replay;
+mod secrets;
+mod world;
