@@ -1,0 +1,199 @@
+//! UDP sockets: for each worker one per address family, all on one port.
+//!
+//! The kernel spreads senders over the sockets of a port (SO_REUSEPORT), so that a worker hears
+//! all of a peer. Knows nothing of what datagrams carry.
+
+use crate::datagrams::{Datagrams, Endpoint};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{setsockopt, sockopt};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, IoSliceMut};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Bytes that may wait in a socket: bursts of several large packets while a worker is off the CPU.
+const BUFFER_BYTES: usize = 7 << 20;
+/// How often another port is tried if a free one for IPv4 is taken for IPv6.
+const PORT_TRIES: usize = 10;
+/// How long a full send buffer is waited for before datagrams are dropped.
+const FULL_WAIT_MS: u16 = 50;
+
+/// One socket.
+pub(super) struct Udp {
+    socket: Socket,
+    state: UdpSocketState,
+}
+
+impl Udp {
+    fn bind(address: SocketAddr, fwmark: u32, shared: bool) -> io::Result<Self> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // The first one binds alone, so that a port of somebody else's is refused, and shares
+        // from then on.
+        if shared {
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.set_reuse_port(true)?;
+        if fwmark != 0 {
+            socket.set_mark(fwmark)?;
+        }
+        // Beyond the system's limit where we may, up to it elsewhere.
+        if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err() {
+            socket.set_recv_buffer_size(BUFFER_BYTES)?;
+        }
+        if setsockopt(&socket, sockopt::SndBufForce, &BUFFER_BYTES).is_err() {
+            socket.set_send_buffer_size(BUFFER_BYTES)?;
+        }
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        Ok(Self { socket, state })
+    }
+
+    pub(super) fn receive(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        about: &mut [RecvMeta],
+    ) -> io::Result<usize> {
+        self.state
+            .recv(UdpSockRef::from(&self.socket), buffers, about)
+    }
+
+    fn send(&self, to: Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
+        let segments = self.state.max_gso_segments();
+        for train in bytes.chunks(segment * segments) {
+            let transmit = Transmit {
+                destination: to.remote,
+                ecn: None,
+                contents: train,
+                segment_size: (train.len() > segment).then_some(segment),
+                src_ip: to.local,
+            };
+            let send = || {
+                self.state
+                    .try_send(UdpSockRef::from(&self.socket), &transmit)
+            };
+            match send() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let full = PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT);
+                    poll(&mut [full], PollTimeout::from(FULL_WAIT_MS))?;
+                    send()?;
+                }
+                sent => sent?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Udp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The sockets of one worker.
+pub(super) struct Pair {
+    pub(super) v4: Udp,
+    /// None on a host without IPv6.
+    pub(super) v6: Option<Udp>,
+}
+
+impl Pair {
+    /// Marks its datagrams for the host's routing.
+    pub(super) fn mark(&self, fwmark: u32) -> io::Result<()> {
+        self.v4.socket.set_mark(fwmark)?;
+        self.v6
+            .as_ref()
+            .map_or(Ok(()), |v6| v6.socket.set_mark(fwmark))
+    }
+
+    /// Sends everything. Endpoints that cannot be sent to from the address their peer sent to are
+    /// returned: that address is gone.
+    pub(super) fn send(&self, out: &mut Datagrams) -> Vec<Endpoint> {
+        let mut moved = Vec::new();
+        for (to, bytes, segment) in out.trains() {
+            let socket = match to.remote {
+                SocketAddr::V4(_) => Some(&self.v4),
+                SocketAddr::V6(_) => self.v6.as_ref(),
+            };
+            let Some(socket) = socket else {
+                continue;
+            };
+            // What cannot be sent is lost, as on any network: sessions recover by themselves.
+            if socket.send(to, bytes, segment).is_err() && to.local.is_some() {
+                let anywhere = Endpoint { local: None, ..to };
+                let _lost = socket.send(anywhere, bytes, segment);
+                moved.push(to);
+            }
+        }
+        out.clear();
+        moved
+    }
+}
+
+/// The sockets of all workers.
+pub(super) struct SocketSet {
+    pairs: Vec<Pair>,
+    port: u16,
+}
+
+impl SocketSet {
+    /// Listens on a port, 0 for any, with sockets for each worker.
+    pub(super) fn bind(port: u16, fwmark: u32, workers: usize) -> io::Result<Self> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Self::try_bind(port, fwmark, workers) {
+                Err(error)
+                    if port == 0
+                        && error.kind() == io::ErrorKind::AddrInUse
+                        && tries < PORT_TRIES => {}
+                bound => return bound,
+            }
+        }
+    }
+
+    fn try_bind(port: u16, fwmark: u32, workers: usize) -> io::Result<Self> {
+        let v4 = |port, shared| Udp::bind((Ipv4Addr::UNSPECIFIED, port).into(), fwmark, shared);
+        let v6 = |port, shared| Udp::bind((Ipv6Addr::UNSPECIFIED, port).into(), fwmark, shared);
+        let first = v4(port, false)?;
+        let address = first.socket.local_addr()?.as_socket();
+        let port = address.expect("an address of IPv4").port();
+        let absent = |error: io::Error| {
+            let none = [nix::libc::EAFNOSUPPORT, nix::libc::EADDRNOTAVAIL];
+            match error.raw_os_error() {
+                Some(errno) if none.contains(&errno) => Ok(None),
+                Some(_) | None => Err(error),
+            }
+        };
+        let mut pairs = vec![Pair {
+            v4: first,
+            v6: v6(port, false).map(Some).or_else(absent)?,
+        }];
+        for _ in 1..workers {
+            let v6 = match pairs[0].v6 {
+                Some(_) => Some(v6(port, true)?),
+                None => None,
+            };
+            let v4 = v4(port, true)?;
+            pairs.push(Pair { v4, v6 });
+        }
+        Ok(Self { pairs, port })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub(super) fn of(&self, worker: usize) -> &Pair {
+        &self.pairs[worker]
+    }
+}
