@@ -160,8 +160,8 @@ mod tests {
         let done = Effect::Done(Ending::Cancelled);
         let kept: [(&[Effect], &[Effect]); 5] = [
             (&[], &[started(5), create.clone()]),
-            (&[started(5)], &[create.clone()]),
-            (&[], &[read.clone()]),
+            (&[started(5)], std::slice::from_ref(&create)),
+            (&[], std::slice::from_ref(&read)),
             (&[], &[Effect::WakeAt(Time(10)), done.clone()]),
             (
                 &[started(5), create.clone()],
@@ -176,9 +176,9 @@ mod tests {
             (&[], &[started(6), create.clone()]),
             (&[started(5)], &[finished(), create.clone()]),
             (&[], &[call(1, Verb::Probe, 10)]),
-            (&[read.clone()], &[call(1, Verb::Probe, 11)]),
+            (std::slice::from_ref(&read), &[call(1, Verb::Probe, 11)]),
             (&[], &[Effect::WakeAt(Time(9))]),
-            (&[], &[done.clone(), read]),
+            (&[], &[done.clone(), read.clone()]),
             (&[done], &[Effect::WakeAt(Time(11))]),
         ];
         for (before, effects) in broken {
