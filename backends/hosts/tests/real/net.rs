@@ -1,7 +1,7 @@
 //! Machines for the mesh's tests: network namespaces on one bridge, each with an sshd, an interface
 //! and folders of its own, all gone with the test.
 
-use super::{Sshd, must, program};
+use crate::lab::{Sshd, must, program};
 use quorate_engine::resource::ResourceId;
 use quorate_hosts::Reach;
 use std::fs;
