@@ -54,6 +54,8 @@ unit_text() {
     echo "Description=Mesh of Quorate"
     echo "Wants=network-online.target"
     echo "After=network-online.target"
+    # However often it dies, it is started again.
+    echo "StartLimitIntervalSec=0"
     echo "[Service]"
     if [ $plane = kernel ]; then
         echo "Type=oneshot"

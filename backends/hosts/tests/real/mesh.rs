@@ -7,6 +7,7 @@ use quorate_engine::mesh::{PeerFact, Reach, links_print, table_of, table_print};
 use quorate_engine::resource::{Kind, Resource, ResourceId, Spec};
 use quorate_engine::seam::{Call, FaultClass, HostView, Key, Lane, Outcome, Reply, Verb};
 use quorate_hosts::Hosts;
+use quorate_hosts::rotate::Ending;
 use std::sync::Arc;
 
 fn host() -> Spec {
@@ -169,6 +170,7 @@ async fn machines_join_drift_are_mended_and_leave() {
     ));
     let flow = a.by_hand("cat /run/flow");
     assert!(flow.contains(" 0% packet loss"), "{flow}");
+    healthy(&world, &three).await;
     mended(&world, a, &three).await;
 
     // Out again, one by one.
@@ -190,6 +192,43 @@ async fn machines_join_drift_are_mended_and_leave() {
         let after = node.by_hand("ls -A /etc /opt /var/lib /run | grep -v '^/run' | sort");
         assert_eq!(after, before);
     }
+}
+
+/// Every link is seen as it is, also one that does not carry large packets.
+async fn healthy(world: &World, peers: &[PeerFact]) {
+    let [a, b, c] = &world.net.nodes[..] else {
+        unreachable!("three")
+    };
+    let health = async || {
+        let health = world.hosts.mesh_health(&a.machine(), peers, 1380, &[]);
+        health.await.expect("it answers")
+    };
+    for link in health().await {
+        assert!(
+            link.ping_ok == Some(true) && link.ping_large_ok == Some(true),
+            "{link:?}"
+        );
+        assert!(
+            link.handshake_age.is_some_and(|age| age.as_secs() < 120),
+            "{link:?}"
+        );
+        assert!(link.rx > 0 && link.tx > 0 && link.rtt.is_some(), "{link:?}");
+    }
+    // Its provider's network carries less than ours believes.
+    b.by_hand("ip link set eth0 mtu 1000");
+    c.by_hand("ip link set quorate0 down");
+    let seen = health().await;
+    let [to_b, to_c] = &seen[..] else {
+        unreachable!("two peers")
+    };
+    assert_eq!(to_b.machine, b.machine());
+    assert_eq!(
+        (to_b.ping_ok, to_b.ping_large_ok),
+        (Some(true), Some(false))
+    );
+    assert_eq!((to_c.ping_ok, to_c.rtt), (Some(false), None));
+    b.by_hand("ip link set eth0 mtu 1500");
+    world.make(c, peer(c), &[]).await.expect("mended");
 }
 
 /// Whatever somebody changes by hand is seen, and an update mends it.
@@ -317,4 +356,57 @@ async fn a_machine_that_is_busy_or_not_prepared_says_so() {
     };
     let fault = world.make(node, spec, &[]).await.unwrap_err();
     assert_eq!(fault.class, FaultClass::Invalid, "{fault}");
+}
+
+#[tokio::test]
+async fn a_key_is_rotated_and_comes_back_where_that_fails() {
+    let Some(world) = World::start(3) else { return };
+    let [a, b, c] = &world.net.nodes[..] else {
+        unreachable!("three")
+    };
+    let mut facts = Vec::new();
+    for node in [a, b, c] {
+        facts.push(world.join(node).await);
+    }
+    for node in [a, b, c] {
+        world.link(node, &facts).await;
+    }
+    assert!(a.pings(b) && a.pings(c) && b.pings(c));
+    let old = facts[0].key;
+
+    // All is well: another key, and the old one is nowhere any more.
+    let ending = world.hosts.rotate(&a.machine(), &facts, &[]).await;
+    let Ending::Rotated { key, behind } = ending else {
+        panic!("{ending:?}")
+    };
+    assert!(key != old && behind.is_empty(), "{behind:?}");
+    assert!(a.pings(b) && b.pings(a) && a.pings(c));
+    assert_eq!(world.probe(a).await.mesh_key, Some(key));
+    for node in [a, b, c] {
+        assert!(
+            !node
+                .by_hand("wg show quorate0 peers")
+                .contains(&old.to_string())
+        );
+    }
+    facts[0].key = key;
+    for node in [a, b, c] {
+        world.link(node, &facts).await;
+        let sound = prints(&node.machine(), node, &facts);
+        assert_eq!(world.probe(node).await.installed, sound);
+    }
+
+    // The way to one peer is cut while it is checked: the old key again, everywhere.
+    b.by_hand("ip link set quorate0 down; wg set quorate0 listen-port 4711");
+    let ending = world.hosts.rotate(&a.machine(), &facts, &[]).await;
+    assert!(matches!(ending, Ending::Kept { .. }), "{ending:?}");
+    b.by_hand("wg set quorate0 listen-port 51820; ip link set quorate0 up");
+    world.make(b, peer(b), &[]).await.expect("mended");
+    for node in [a, b, c] {
+        world.link(node, &facts).await;
+        let sound = prints(&node.machine(), node, &facts);
+        assert_eq!(world.probe(node).await.installed, sound);
+    }
+    assert!(a.pings(b) && a.pings(c));
+    assert!(!a.tries("test -e /var/lib/quorate/mesh/key.new"));
 }
