@@ -9,6 +9,7 @@ use quorate_engine::seam::{Call, FaultClass, HostView, Key, Lane, Outcome, Reply
 use quorate_hosts::Hosts;
 use quorate_hosts::rotate::Ending;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn host() -> Spec {
     Spec::Host {
@@ -200,7 +201,8 @@ async fn healthy(world: &World, peers: &[PeerFact]) {
         unreachable!("three")
     };
     let health = async || {
-        let health = world.hosts.mesh_health(&a.machine(), peers, 1380, &[]);
+        let machine = a.machine();
+        let health = world.hosts.mesh_health(&machine, peers, 1380, &[]);
         health.await.expect("it answers")
     };
     for link in health().await {
@@ -397,11 +399,10 @@ async fn a_key_is_rotated_and_comes_back_where_that_fails() {
     }
 
     // The way to one peer is cut while it is checked: the old key again, everywhere.
-    b.by_hand("ip link set quorate0 down; wg set quorate0 listen-port 4711");
+    b.by_hand(&format!("ip route add blackhole {}/32", a.public));
     let ending = world.hosts.rotate(&a.machine(), &facts, &[]).await;
     assert!(matches!(ending, Ending::Kept { .. }), "{ending:?}");
-    b.by_hand("wg set quorate0 listen-port 51820; ip link set quorate0 up");
-    world.make(b, peer(b), &[]).await.expect("mended");
+    b.by_hand(&format!("ip route del blackhole {}/32", a.public));
     for node in [a, b, c] {
         world.link(node, &facts).await;
         let sound = prints(&node.machine(), node, &facts);
@@ -409,4 +410,37 @@ async fn a_key_is_rotated_and_comes_back_where_that_fails() {
     }
     assert!(a.pings(b) && a.pings(c));
     assert!(!a.tries("test -e /var/lib/quorate/mesh/key.new"));
+    dead_man(&world, a, &facts).await;
+}
+
+/// Whoever rotates dies after the switch: the node takes its old key back by itself.
+async fn dead_man(world: &World, node: &Node, facts: &[PeerFact]) {
+    let machine = node.machine();
+    let within = Duration::from_secs(4);
+    let rotation = world.hosts.rotate_within(&machine, facts, &[], within);
+    let key = || node.by_hand("wg show quorate0 public-key");
+    let old = key();
+    {
+        let mut rotation = Box::pin(rotation);
+        let switched = async {
+            while key() == old {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            ending = &mut rotation => panic!("too quick to be interrupted: {ending:?}"),
+            () = switched => {}
+        }
+    }
+    assert!(
+        node.tries("test -e /var/lib/quorate/mesh/key.new"),
+        "it is not confirmed"
+    );
+    tokio::time::sleep(within + Duration::from_secs(2)).await;
+    assert_eq!(key(), old);
+    assert!(!node.tries("test -e /var/lib/quorate/mesh/key.new"));
+    for other in &world.net.nodes {
+        world.link(other, facts).await;
+    }
+    assert!(node.pings(&world.net.nodes[1]));
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// A network with machines 1, 2, ...
@@ -48,8 +49,11 @@ impl Net {
         program("wg", "wireguard-tools")?;
         program("wireguard-go", "wireguard-go")?;
         program("ping", "iputils-ping")?;
-        let id = std::process::id();
-        let (bridge, prefix) = (format!("qh{id}b"), format!("qhosts-{id}-"));
+        // Tests of one process, and of several at once, do not meet.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count_here = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = std::process::id().wrapping_mul(7).wrapping_add(count_here);
+        let (bridge, prefix) = (format!("qh{id:x}b"), format!("qhosts-{id:x}-"));
         let made = Command::new("ip")
             .args(["link", "add", &bridge, "type", "bridge"])
             .status();
