@@ -3,11 +3,11 @@
 //! An adapter makes one request and gives one answer: it neither sleeps, retries nor polls. What
 //! waits, and what a fault means, is the engine's.
 
+pub mod conformance;
 pub mod first_boot;
 pub mod hetzner;
 pub mod host_key;
 pub mod http;
-pub mod conformance;
 pub mod labels;
 mod open;
 mod secret;

@@ -4,9 +4,7 @@
 //! `hetzner/hcloud.json` is the OpenAPI document and `hetzner/hcloud-drift.patch.json` what has
 //! changed since.
 
-mod client;
-
-use client::{Reply, ask};
+use crate::client::{Reply, ask};
 use quorate_engine::time::Span;
 use quorate_serve::{Handle, Settings, Vendor, serve};
 use serde_json::{Map, Value, json};
