@@ -54,7 +54,9 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// Not a name that Linux takes.
-    #[error("`{0}` cannot be an interface's name: 1 to 15 bytes, without `/` and white space")]
+    #[error(
+        "`{0}` cannot be an interface's name: 1 to 15 bytes, without white space, `/`, `:` and `%`"
+    )]
     Name(String),
     /// The interface cannot be made.
     #[error(
@@ -147,6 +149,7 @@ pub fn run(settings: &Settings) -> Result<(), AgentError> {
 }
 
 async fn start(settings: &Settings) -> Result<(), AgentError> {
+    interface::check_name(&settings.interface)?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = settings.workers.map_or(cores, NonZeroUsize::get);
     // Signals first: nothing that is made from here on stays behind.

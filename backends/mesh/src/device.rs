@@ -72,7 +72,7 @@ impl Device {
     ///
     /// # Errors
     /// If the packet contradicts its offload header. Nothing was sent then.
-    pub fn from_host(
+    pub fn outbound(
         &self,
         packet: &mut [u8],
         offload: Offload,
@@ -92,7 +92,7 @@ impl Device {
     ///
     /// # Panics
     /// If `stride` is 0.
-    pub fn from_net(
+    pub fn inbound(
         &self,
         (bytes, stride): (&[u8], usize),
         from: Endpoint,

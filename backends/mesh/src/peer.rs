@@ -5,8 +5,8 @@
 //! the last handshake was. Does not know which addresses lie behind the peer.
 
 use crate::datagrams::{Datagrams, Endpoint};
+use crate::keys::PresharedKey;
 use crate::packets::Packets;
-use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Packet, Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
@@ -47,7 +47,7 @@ pub(crate) struct Identity {
 pub(crate) struct Peer {
     key: MeshKey,
     tunnel: Option<Tunn>,
-    pub(crate) preshared: Option<[u8; 32]>,
+    pub(crate) preshared: Option<PresharedKey>,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) keepalive_s: u16,
     pub(crate) rx_bytes: u64,
@@ -89,7 +89,8 @@ impl Peer {
             let public = PublicKey::from(self.key.0);
             let secret = identity.secret.clone();
             let limiter = Some(identity.limiter.clone());
-            Tunn::new(secret, public, self.preshared, None, index, limiter)
+            let preshared = self.preshared.map(|key| key.0);
+            Tunn::new(secret, public, preshared, None, index, limiter)
         });
     }
 
@@ -213,19 +214,21 @@ impl Peer {
 
     /// Rekeys, retries, keeps alive: whatever is due. Call it a few times per second.
     pub(crate) fn tick(&mut self, now: &Now, out: &mut Datagrams) {
-        let (Some(tunnel), Some(to)) = (&mut self.tunnel, self.endpoint) else {
+        let Some(tunnel) = &mut self.tunnel else {
             return;
         };
-        let room = out.room(MESSAGE_BYTES);
-        let mut due = match tunnel.update_timers(room) {
+        // Also without an endpoint: boringtun learns only here how late it is.
+        let mut due = match tunnel.update_timers(out.room(MESSAGE_BYTES)) {
             TunnResult::WriteToNetwork(message) => Some(message.len()),
-            // No answer for 90 s, or no session for 540 s. boringtun rests until there is a
-            // packet; a peer to be kept alive is asked for again and again.
-            TunnResult::Err(WireGuardError::ConnectionExpired) => None,
+            // No answer for 90 s, or no session for 540 s: boringtun rests until there is a packet.
+            // A peer to be kept alive is asked for again below.
             TunnResult::Err(_)
             | TunnResult::Done
             | TunnResult::WriteToTunnelV4(..)
             | TunnResult::WriteToTunnelV6(..) => None,
+        };
+        let Some(to) = self.endpoint else {
+            return;
         };
         let since = |at: Option<Duration>| at.map(|at| now.steady.saturating_sub(at));
         if due.is_none() && since(self.unanswered) >= Some(SILENCE) {
