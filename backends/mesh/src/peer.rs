@@ -130,7 +130,7 @@ impl Peer {
         datagram: &[u8],
         from: Endpoint,
         now: &Now,
-        behind: impl Fn(IpAddr) -> bool,
+        mut behind: impl FnMut(IpAddr) -> bool,
         out: (&mut Datagrams, &mut Packets),
     ) {
         let (net, host) = out;
