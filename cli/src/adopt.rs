@@ -72,7 +72,9 @@ async fn owners(world: &World, cluster: &str) -> Result<BTreeSet<u64>, String> {
             .owners()
             .await
             .map_err(|fault| format!("provider {name}: {fault}"))?;
-        let named = owners.into_iter().filter(|owner| owner.cluster == cluster);
+        let named = owners
+            .into_iter()
+            .filter(|owner| owner.cluster == cluster && owner.provider == **name);
         found.extend(named.map(|owner| owner.uid));
     }
     Ok(found)

@@ -162,6 +162,7 @@ fn adapters(manifest: &Manifest, uid: u64, problems: &mut Vec<Problem>) -> Adapt
             owner: Owner {
                 cluster: manifest.metadata.name.clone(),
                 uid,
+                provider: provider.name.clone(),
             },
             provider: provider.clone(),
             secret: credentials::token(provider, problems),

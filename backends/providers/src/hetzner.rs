@@ -34,7 +34,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use wire::{Firewall, HOST_KEY, Network, PROVIDER, Part, Server, Thing};
+use wire::{Firewall, HOST_KEY, Network, Part, Server, Thing};
 
 /// The vendor's own address.
 const ENDPOINT: &str = "https://api.hetzner.cloud/v1";
@@ -86,7 +86,7 @@ impl Hetzner {
 
     /// What finds things of this cluster.
     fn selector(&self) -> String {
-        let Owner { cluster, uid } = &self.site.owner;
+        let Owner { cluster, uid, .. } = &self.site.owner;
         format!("{}=={uid:016x},{}=={cluster}", labels::UID, labels::CLUSTER)
     }
 
@@ -94,9 +94,10 @@ impl Hetzner {
     /// project.
     fn selector_here(&self) -> String {
         format!(
-            "{},{PROVIDER}=={}",
+            "{},{}=={}",
             self.selector(),
-            self.site.provider.name
+            labels::PROVIDER,
+            self.site.owner.provider
         )
     }
 
@@ -114,9 +115,7 @@ impl Hetzner {
             fingerprint: resource.spec.fingerprint_at(&call.addresses),
             key: call.key,
         };
-        let mut pairs = labels.pairs();
-        pairs.insert(PROVIDER.to_owned(), self.site.provider.name.clone());
-        pairs
+        labels.pairs()
     }
 
     /// The thing with this name, whoever's it is.

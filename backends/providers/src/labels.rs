@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub const CLUSTER: &str = "quorate.dev/cluster";
 /// The cluster's identity: 16 hexadecimal digits.
 pub const UID: &str = "quorate.dev/uid";
+/// The provider instance, by its name in the manifest.
+pub const PROVIDER: &str = "quorate.dev/provider";
 /// The resource's id, with `_` for `/`.
 pub const ID: &str = "quorate.dev/id";
 /// Its kind.
@@ -46,6 +48,7 @@ impl Labels {
         let pairs = [
             (CLUSTER, self.owner.cluster.clone()),
             (UID, format!("{:016x}", self.owner.uid)),
+            (PROVIDER, self.owner.provider.clone()),
             (ID, self.id.as_str().replace('/', "_")),
             (KIND, kind),
             (FINGERPRINT, format!("{:016x}", self.fingerprint)),
@@ -65,6 +68,7 @@ impl Labels {
             owner: Owner {
                 cluster: pairs.get(CLUSTER)?.clone(),
                 uid: hex(UID)?,
+                provider: pairs.get(PROVIDER)?.clone(),
             },
             id: ResourceId::new(pairs.get(ID)?.replace('_', "/")),
             kind: word(pairs.get(KIND)?)?,
@@ -94,6 +98,7 @@ mod tests {
             owner: Owner {
                 cluster: "shop".to_owned(),
                 uid: 7,
+                provider: "htz".to_owned(),
             },
             id: ResourceId::new("shop/network.htz/fsn1"),
             kind: Kind::Network,

@@ -30,14 +30,16 @@ use std::sync::Arc;
 /// Something that is being waited for.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Whose things are ours: name and identity of the cluster. A cluster of the same name and of
-/// another identity is somebody else's.
+/// Whose things are ours: name and identity of the cluster, and the provider instance. A cluster of
+/// the same name and of another identity is somebody else's; two instances may be one account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
     /// The cluster's name.
     pub cluster: String,
     /// Drawn once when it was founded, and kept in its journal.
     pub uid: u64,
+    /// The provider instance, by its name in the manifest.
+    pub provider: String,
 }
 
 /// What an adapter is made for: one provider instance of one cluster.

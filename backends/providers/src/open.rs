@@ -70,6 +70,7 @@ mod tests {
             owner: Owner {
                 cluster: "shop".to_owned(),
                 uid: 1,
+                provider: "a".to_owned(),
             },
             provider: serde_json::from_value(provider).unwrap(),
             secret: secret.map(Secret::new),

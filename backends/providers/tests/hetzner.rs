@@ -37,6 +37,7 @@ fn owner(uid: u64) -> Owner {
     Owner {
         cluster: "shop".to_owned(),
         uid,
+        provider: "a".to_owned(),
     }
 }
 

@@ -176,6 +176,7 @@ async fn complaints(kind: ProviderKind) -> Vec<String> {
     let owner = Owner {
         cluster: "shop".to_owned(),
         uid: 7,
+        provider: "a".to_owned(),
     };
     let network = Spec::Network {
         region: "r".to_owned(),

@@ -8,7 +8,7 @@ use super::{Plan, Until};
 use crate::observed::Observed;
 use crate::resource::{Kind, ResourceId};
 use crate::seam::Verb;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const WHY: &str = "the cluster is being destroyed";
 
@@ -17,9 +17,10 @@ const WHY: &str = "the cluster is being destroyed";
 #[must_use]
 pub fn destroy(seen: &Observed, own: &BTreeSet<ResourceId>) -> Plan {
     let mut draft = Draft::default();
+    let mut before = BTreeMap::new();
     for (provider, answer) in &seen.providers {
         match answer {
-            Ok(_) => at_provider(&mut draft, seen, provider),
+            Ok(_) => at_provider(&mut draft, seen, provider, &mut before),
             Err(fault) => {
                 let id = ResourceId::new(format!("provider.{provider}"));
                 let why = format!("its API does not answer ({fault}): what is there stays");
@@ -35,14 +36,20 @@ pub fn destroy(seen: &Observed, own: &BTreeSet<ResourceId>) -> Plan {
 
 /// Names first, so that nobody is sent to what goes; then machines, all at once; last what they
 /// stood in.
-fn at_provider(draft: &mut Draft, seen: &Observed, provider: &str) {
+fn at_provider(
+    draft: &mut Draft,
+    seen: &Observed,
+    provider: &str,
+    before: &mut BTreeMap<ResourceId, Ref>,
+) {
     let things: Vec<_> = seen
         .listed()
         .filter(|(at, _)| *at == provider)
         .map(|(_, seen)| seen.clone())
         .collect();
     for thing in things.iter().filter(|thing| thing.kind == Kind::RecordSet) {
-        draft.bare(Verb::Delete, (&thing.id, thing.kind, provider), WHY);
+        let delete = draft.bare(Verb::Delete, (&thing.id, thing.kind, provider), WHY);
+        in_turn(draft, before, &thing.id, delete, delete);
     }
     let mut gone: Vec<Ref> = Vec::new();
     for thing in things.iter().filter(|thing| thing.kind == Kind::Machine) {
@@ -52,6 +59,7 @@ fn at_provider(draft: &mut Draft, seen: &Observed, provider: &str) {
         let wait = draft.bare(Verb::Describe, target, why);
         draft.until(wait, Until::Absent);
         draft.after(wait, delete);
+        in_turn(draft, before, &thing.id, delete, wait);
         gone.push(wait);
     }
     let shared = |kind: Kind| !matches!(kind, Kind::RecordSet | Kind::Machine);
@@ -60,6 +68,21 @@ fn at_provider(draft: &mut Draft, seen: &Observed, provider: &str) {
         for wait in &gone {
             draft.after(delete, *wait);
         }
+        in_turn(draft, before, &thing.id, delete, delete);
+    }
+}
+
+/// A thing that two providers show, as when its pool moved between them, goes from one after the
+/// other: the journal knows one change of a resource at a time.
+fn in_turn(
+    draft: &mut Draft,
+    before: &mut BTreeMap<ResourceId, Ref>,
+    id: &ResourceId,
+    first: Ref,
+    last: Ref,
+) {
+    if let Some(earlier) = before.insert(id.clone(), last) {
+        draft.settled(first, earlier);
     }
 }
 

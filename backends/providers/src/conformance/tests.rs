@@ -248,6 +248,7 @@ async fn complaints(flaw: Flaw) -> Vec<String> {
         owner: Owner {
             cluster: "shop".to_owned(),
             uid,
+            provider: "a".to_owned(),
         },
         flaw,
     };

@@ -3,7 +3,7 @@
 //! They are looked up and made on demand, repeatably, and carry the labels of the network of their
 //! region, with which they go.
 
-use super::{Hetzner, PARTS, PER_PAGE, PROVIDER, Part};
+use super::{Hetzner, PARTS, PER_PAGE, Part};
 use crate::labels::{self, Labels};
 use quorate_engine::random::hash_name;
 use quorate_engine::resource::{Kind, ResourceId};
@@ -34,9 +34,7 @@ impl Hetzner {
             fingerprint: 0,
             key: call.key,
         };
-        let mut pairs = labels.pairs();
-        pairs.insert(PROVIDER.to_owned(), self.site.provider.name.clone());
-        pairs
+        labels.pairs()
     }
 
     /// The names of the ssh keys that may log in; those that are missing are made.

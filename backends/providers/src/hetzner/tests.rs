@@ -240,6 +240,7 @@ fn site(name: &str, uid: u64) -> Site {
         owner: Owner {
             cluster: "shop".to_owned(),
             uid,
+            provider: name.to_owned(),
         },
         provider: serde_json::from_value(provider).unwrap(),
         secret: Some(Secret::new(TOKEN)),

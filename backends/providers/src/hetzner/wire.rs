@@ -14,8 +14,6 @@ use std::net::Ipv4Addr;
 
 /// The public half of a machine's host key, which is too long for hexadecimal digits.
 pub(super) const HOST_KEY: &str = "quorate.dev/host-key";
-/// The provider instance: two of them may be the same account.
-pub(super) const PROVIDER: &str = "quorate.dev/provider";
 
 /// From everywhere.
 const ANYWHERE: [&str; 2] = ["0.0.0.0/0", "::/0"];

@@ -333,6 +333,7 @@ mod tests {
             owner: Owner {
                 cluster: "shop".to_owned(),
                 uid: 7,
+                provider: "a".to_owned(),
             },
             id: ResourceId::new("shop/firewall.a/r1"),
             kind: Kind::Firewall,

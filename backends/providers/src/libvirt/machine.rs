@@ -558,6 +558,7 @@ mod tests {
             owner: crate::Owner {
                 cluster: "shop".to_owned(),
                 uid: 1,
+                provider: "a".to_owned(),
             },
             id: ResourceId::new("shop/w/1"),
             kind: quorate_engine::resource::Kind::Machine,

@@ -238,6 +238,7 @@ mod tests {
             owner: Owner {
                 cluster: "shop".to_owned(),
                 uid: 7,
+                provider: "a".to_owned(),
             },
             id: ResourceId::new("shop/network.a/r1"),
             kind: Kind::Network,

@@ -109,7 +109,7 @@ impl Record {
 
 /// A number for an owner's thing; `salt` makes it another one for another use.
 fn number(owner: &Owner, id: &ResourceId, salt: &str) -> u64 {
-    let Owner { cluster, uid } = owner;
+    let Owner { cluster, uid, .. } = owner;
     hash_name(&format!("{salt} {cluster} {uid:016x} {id}"))
 }
 
@@ -167,6 +167,7 @@ mod tests {
         Owner {
             cluster: "shop".to_owned(),
             uid,
+            provider: "a".to_owned(),
         }
     }
 

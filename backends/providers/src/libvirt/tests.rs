@@ -26,6 +26,7 @@ pub(super) fn site(cluster: &str, uid: u64, endpoint: &str) -> Site {
         owner: Owner {
             cluster: cluster.to_owned(),
             uid,
+            provider: "a".to_owned(),
         },
         provider,
         secret: None,
@@ -128,6 +129,7 @@ pub(super) fn sample<'a>(
         owner: Owner {
             cluster: cluster.to_owned(),
             uid: 1,
+            provider: "a".to_owned(),
         },
         lane: Lane::Provider(Arc::from("lab")),
         updates: vec![firewall(cluster, &[80, 443])],

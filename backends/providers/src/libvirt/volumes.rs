@@ -173,6 +173,7 @@ mod tests {
         let owner = Owner {
             cluster: "shop".to_owned(),
             uid: 7,
+            provider: "a".to_owned(),
         };
         let (disk, seed) = names(&owner, &ResourceId::new("shop/w/1"));
         for name in [&disk, &seed] {

@@ -8,6 +8,7 @@ fn blueprint(driver: Driver, body: Body) -> Blueprint {
         owner: Owner {
             cluster: "shop".to_owned(),
             uid: 7,
+            provider: "a".to_owned(),
         },
         id: ResourceId::new("shop/w/1"),
         kind: Kind::Machine,
