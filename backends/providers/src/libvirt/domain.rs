@@ -132,14 +132,22 @@ impl Blueprint {
                 accelerator, arch, ..
             } => {
                 let kind = element("type").with("arch", arch).say("hvm");
-                let mode = match accelerator.as_str() {
-                    "kvm" => "host-passthrough",
-                    _ => "maximum",
+                let cpu = match (accelerator.as_str(), arch.as_str()) {
+                    // On a host that is a virtual machine itself QEMU fails to set this one.
+                    ("kvm", "x86_64") => {
+                        element("cpu")
+                            .with("mode", "host-passthrough")
+                            .hold([element("feature")
+                                .with("policy", "disable")
+                                .with("name", "arch-capabilities")])
+                    }
+                    ("kvm", _) => element("cpu").with("mode", "host-passthrough"),
+                    (_, _) => element("cpu").with("mode", "maximum"),
                 };
                 vec![
                     element("os").hold([kind, element("boot").with("dev", "hd")]),
                     element("features").hold([element("acpi")]),
-                    element("cpu").with("mode", mode),
+                    cpu,
                 ]
             }
             Body::Mock => vec![element("os").hold([element("type").say("hvm")])],

@@ -110,30 +110,40 @@ impl Target {
             forward: "nat".to_owned(),
             filters: true,
         };
-        let mut passed = Vec::new();
+        let passed = match target.parameters(query) {
+            Ok(passed) => passed,
+            Err(why) => return bad(why),
+        };
+        target.uri = format!("{driver}://{path}{passed}");
+        Ok(target)
+    }
+}
+
+impl Target {
+    /// Takes our parameters out of a query; what is left goes on to libvirt.
+    fn parameters(&mut self, query: &str) -> Result<String, String> {
+        let mut passed = String::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (name, value) {
-                ("pool", value) if !value.is_empty() => value.clone_into(&mut target.pool),
-                ("roots", value) if value.starts_with('/') => value.clone_into(&mut target.roots),
+                ("pool", value) if !value.is_empty() => value.clone_into(&mut self.pool),
+                ("roots", value) if value.starts_with('/') => value.clone_into(&mut self.roots),
                 ("forward", "nat" | "open" | "route" | "isolated") => {
-                    value.clone_into(&mut target.forward);
+                    value.clone_into(&mut self.forward);
                 }
-                ("firewall", "nwfilter") => target.filters = true,
-                ("firewall", "none") => target.filters = false,
+                ("firewall", "nwfilter") => self.filters = true,
+                ("firewall", "none") => self.filters = false,
                 ("pool" | "roots" | "forward" | "firewall", _) => {
-                    return bad(format!("`{value}` is no value of `{name}`"));
+                    return Err(format!("`{value}` is no value of `{name}`"));
                 }
-                ("socket", value) => target.socket = Some(value.to_owned()),
-                _ => passed.push(pair),
+                ("socket", value) => self.socket = Some(value.to_owned()),
+                _ => {
+                    passed.push(if passed.is_empty() { '?' } else { '&' });
+                    passed.push_str(pair);
+                }
             }
         }
-        let query = match passed.is_empty() {
-            true => String::new(),
-            false => format!("?{}", passed.join("&")),
-        };
-        target.uri = format!("{driver}://{path}{query}");
-        Ok(target)
+        Ok(passed)
     }
 }
 

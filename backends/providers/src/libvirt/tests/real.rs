@@ -333,7 +333,7 @@ fn virsh(words: &[&str]) -> String {
 }
 
 impl Pool {
-    async fn new(test: &str) -> Option<Self> {
+    async fn new(name: &str, test: &str) -> Option<Self> {
         if !libvirt_is_here(test) {
             return None;
         }
@@ -365,7 +365,7 @@ impl Pool {
             eprintln!("SKIPPED {test}: no qemu-img: install qemu-utils");
             return None;
         }
-        let name = cluster("pool");
+        let name = cluster(name);
         virsh(&["pool-define-as", &name, "dir", "--target", &place]);
         virsh(&["pool-start", &name]);
         Some(Self {
@@ -388,7 +388,7 @@ impl Drop for Pool {
 
 #[tokio::test]
 async fn virtual_machines_pass_the_conformance_suite() {
-    let Some(pool) = Pool::new("conformance on qemu:///system").await else {
+    let Some(pool) = Pool::new("pq", "conformance on qemu:///system").await else {
         return;
     };
     let cluster = cluster("q");
@@ -402,7 +402,7 @@ async fn virtual_machines_pass_the_conformance_suite() {
 
 #[tokio::test]
 async fn a_virtual_machine_gets_its_seed_whole() {
-    let Some(pool) = Pool::new("the seed of a virtual machine").await else {
+    let Some(pool) = Pool::new("ps", "the seed of a virtual machine").await else {
         return;
     };
     let cluster = cluster("s");
