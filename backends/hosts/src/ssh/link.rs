@@ -11,7 +11,7 @@ use openssh::{Error, Session, Stdio};
 use quorate_engine::resource::ResourceId;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -74,6 +74,7 @@ impl Link {
         let here = |error: io::Error| Broken::Here(error.to_string());
         let folder = tempfile::Builder::new()
             .prefix("quorate-ssh-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir()
             .map_err(here)?;
         let known = folder.path().join("known_hosts");

@@ -84,7 +84,7 @@ impl Net {
             folder,
         };
         for number in 1..=count {
-            let public = Ipv4Addr::new(10, 217, subnet as u8, number);
+            let public = Ipv4Addr::new(10, upper, subnet, number);
             let node = net.node(number, public)?;
             net.nodes.push(node);
         }
@@ -192,6 +192,14 @@ impl Node {
             .expect("nsenter runs")
             .status
             .success()
+    }
+
+    /// Command lines of processes there that make an interface.
+    pub(crate) fn agents(&self) -> Vec<String> {
+        let pids = must("ip", &["netns", "pids", &self.namespace]);
+        let line = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok();
+        let lines = pids.split_whitespace().filter_map(line);
+        lines.filter(|line| line.contains("quorate0")).collect()
     }
 
     /// Whether a packet comes back over the mesh within 3 s.

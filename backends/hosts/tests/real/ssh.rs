@@ -227,18 +227,32 @@ async fn a_connection_that_breaks_leaves_a_change_unknown() {
 async fn a_machine_that_freezes_is_noticed_by_keepalives() {
     let Some(sshd) = Sshd::start() else { return };
     let ssh = ssh(&Arc::default());
-    run(&ssh, &sshd.reach(), script("true")).await.unwrap();
-    let pids: Vec<_> = sshd.sessions().iter().map(ToString::to_string).collect();
-    for pid in &pids {
-        lab::must("kill", &["-STOP", pid]);
-    }
-    let mut job = script("true");
+    let freeze = || {
+        for pid in sshd.sessions() {
+            lab::must("kill", &["-STOP", &pid.to_string()]);
+        }
+    };
+    let reach = sshd.reach();
+    // While nothing runs: the job has not begun, and is done over another connection.
+    run(&ssh, &reach, script("true")).await.unwrap();
+    freeze();
+    let begun = Instant::now();
+    run(&ssh, &reach, script("true")).await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    // While a change is made: nobody knows.
+    let freezes = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        freeze();
+    };
+    let mut job = script("sleep 30");
     job.limit = Duration::from_secs(60);
     let begun = Instant::now();
-    let fault = run(&ssh, &sshd.reach(), job).await.unwrap_err();
-    for pid in &pids {
-        lab::must("kill", &["-KILL", pid]);
-    }
+    let (outcome, ()) = tokio::join!(run(&ssh, &reach, job), freezes);
+    let fault = outcome.unwrap_err();
     assert_eq!(fault.class, FaultClass::Unknown, "{fault}");
     assert!(
         begun.elapsed() < Duration::from_secs(15),
