@@ -172,8 +172,13 @@ impl Engine {
 
     fn start(&mut self, now: Time, out: &mut Vec<Effect>) {
         assert!(matches!(self.phase, Phase::New), "an engine starts once");
-        if self.ledger.uid.is_none() && self.task.mode != Mode::Look {
-            self.record(Entry::Founded { uid: self.task.uid }, out);
+        if self.ledger.uid.is_none() {
+            let founded = Entry::Founded { uid: self.task.uid };
+            match self.task.mode {
+                // Whoever only looks founds nothing; calls need an identity all the same.
+                Mode::Look => self.ledger.apply(&founded),
+                Mode::Apply | Mode::Keep { .. } | Mode::Destroy => self.record(founded, out),
+            }
         }
         // What a call before a crash made may not be listed yet.
         let in_doubt = self

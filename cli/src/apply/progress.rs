@@ -128,7 +128,7 @@ impl Observer for Progress {
                 };
                 self.line(now, &format!("{signal}: {what}"));
             }
-            News::Recorded(_) | News::Called(_) | News::Answered(..) => {}
+            News::Plan(_) | News::Recorded(_) | News::Called(_) | News::Answered(..) => {}
         }
     }
 }
