@@ -25,6 +25,7 @@ from hcloud.locations import Location
 from hcloud.networks import NetworkRoute, NetworkSubnet
 from hcloud.server_types import ServerType
 from hcloud.servers import ServerCreatePublicNetwork
+from hcloud.ssh_keys import SSHKey
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f contract"
 MANY = 55
@@ -122,7 +123,8 @@ def one_server(client, network, firewall, key, group):
             "first",
             networks=[network],
             firewalls=[firewall],
-            ssh_keys=[key],
+            # By name: the description wants texts here, and the client would send a number.
+            ssh_keys=[SSHKey(name=key.name)],
             placement_group=group,
             labels={"role": "web"},
             user_data="#cloud-config\n",
@@ -238,10 +240,10 @@ def faults(client, endpoint, simulation):
         hasty.locations.get_all()
     refused("rate_limit_exceeded", hasty.locations.get_all)
     simulation.calm()
-    # What the client is to try again, it does.
-    simulation.fault(**{"do": "provider.api-error", "status": 409, "times": 1})
-    refused("conflict", hasty.locations.get_all)
+    # What the client is to try again, it does; 502 only since version 2.21.
     simulation.fault(**{"do": "provider.api-error", "status": 502, "times": 1})
+    refused("bad_gateway", hasty.locations.get_all)
+    simulation.fault(**{"do": "provider.api-error", "status": 409, "times": 1})
     assert client.locations.get_all()
     simulation.fault(**{"do": "provider.failed-build", "times": 1})
     failed = client.servers.create(**order("failed"))

@@ -12,6 +12,7 @@ use crate::live::{self, World};
 use crate::plan::{self, Source};
 use crate::terminal;
 use progress::Progress;
+use quorate_engine::diagnostic::Severity;
 use quorate_engine::engine::{Mode, Preview};
 use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::Resource;
@@ -90,13 +91,17 @@ fn refuse(text: &str) -> Exit {
     Exit::Failed
 }
 
+/// Reads a manifest and says what is wrong with it; what `quorate check` merely notes, it says.
 pub(crate) fn manifest(file: &Path, cluster: Option<&str>) -> Result<Arc<Manifest>, Exit> {
     let coloured = terminal::stderr_coloured();
     let failed = |checked: Checked| {
         terminal::eprint(&diagnostics::rendered(&[checked], coloured));
         Exit::Failed
     };
-    let input = input::manifest(file, cluster).map_err(failed)?;
+    let mut input = input::manifest(file, cluster).map_err(failed)?;
+    let noted = |severity| severity == Severity::Note;
+    let said = &mut input.checked.diagnostics;
+    said.retain(|one| !noted(one.finding.severity));
     terminal::eprint(&diagnostics::rendered(&[input.checked], coloured));
     Ok(Arc::new(input.manifest))
 }

@@ -20,6 +20,12 @@ pub(crate) const OVERHEAD_BYTES: usize = 32;
 /// The longest message of the protocol but data: a handshake's initiation.
 const MESSAGE_BYTES: usize = 148;
 const COOKIE_REPLY: u8 = 3;
+const DATA: u8 = 4;
+/// Data came and nothing left since: an empty packet is due (whitepaper, section 6.5).
+const PASSIVE_KEEPALIVE: Duration = Duration::from_secs(10);
+/// Data left and nothing came since: a handshake is due. The 10 s in which the peer owes an answer,
+/// and 5 s for the answer to a handshake (whitepaper, section 6.1 and 6.5).
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// The two clocks of a device's host.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,6 +57,11 @@ pub(crate) struct Peer {
     unconfirmed: Option<u32>,
     /// When something authenticated last passed, either way.
     last_passed: Duration,
+    /// When the first data left that nothing came after. boringtun compares times that it takes
+    /// only at each tick: to it, what passes between two ticks has no order.
+    unanswered: Option<Duration>,
+    /// When the first data came that nothing left after.
+    owed: Option<Duration>,
 }
 
 impl Peer {
@@ -66,12 +77,14 @@ impl Peer {
             last_handshake: None,
             unconfirmed: None,
             last_passed: Duration::ZERO,
+            unanswered: None,
+            owed: None,
         }
     }
 
     /// A fresh tunnel under `index`, or none while the device has no key. Sessions are lost.
     pub(crate) fn renew(&mut self, identity: Option<&Identity>, index: u32) {
-        self.unconfirmed = None;
+        (self.unconfirmed, self.unanswered, self.owed) = (None, None, None);
         self.tunnel = identity.map(|identity| {
             let public = PublicKey::from(self.key.0);
             let secret = identity.secret.clone();
@@ -88,8 +101,17 @@ impl Peer {
         };
         let room = out.room((packet.len() + OVERHEAD_BYTES).max(MESSAGE_BYTES));
         if let TunnResult::WriteToNetwork(datagram) = tunnel.encapsulate(packet, room) {
-            let len = datagram.len();
+            let (kind, len) = (datagram[0], datagram.len());
+            self.expect_answer(kind, len, now);
             self.sent(to, len, now, out);
+        }
+    }
+
+    /// A message of this type and length leaves: if there is a packet in it, the peer has to be
+    /// heard of.
+    fn expect_answer(&mut self, kind: u8, len: usize, now: &Now) {
+        if kind == DATA && len > OVERHEAD_BYTES {
+            self.unanswered.get_or_insert(now.steady);
         }
     }
 
@@ -97,6 +119,7 @@ impl Peer {
     fn sent(&mut self, to: Endpoint, len: usize, now: &Now, out: &mut Datagrams) {
         self.tx_bytes += len as u64;
         self.last_passed = now.steady;
+        self.owed = None;
         out.commit(to, len);
     }
 
@@ -107,7 +130,7 @@ impl Peer {
         datagram: &[u8],
         from: Endpoint,
         now: &Now,
-        behind: impl Fn(IpAddr) -> bool,
+        mut behind: impl FnMut(IpAddr) -> bool,
         out: (&mut Datagrams, &mut Packets),
     ) {
         let (net, host) = out;
@@ -115,7 +138,7 @@ impl Peer {
             return;
         };
         let room = host.room(datagram.len().max(MESSAGE_BYTES));
-        let (mut reply, mut flush) = (None, false);
+        let (mut reply, mut flush, mut data) = (None, false, false);
         match tunnel.decapsulate(Some(from.remote.ip()), datagram, room) {
             TunnResult::Err(_) => return,
             TunnResult::Done => flush = true,
@@ -126,23 +149,29 @@ impl Peer {
                     // Under load: the sender has proven nothing yet.
                     return;
                 }
+                self.owed = None;
                 flush = true;
                 reply = message[4..8].try_into().ok().map(u32::from_le_bytes);
             }
             TunnResult::WriteToTunnelV4(packet, source) => {
                 let len = packet.len();
+                data = true;
                 if behind(source.into()) {
                     host.commit(len);
                 }
             }
             TunnResult::WriteToTunnelV6(packet, source) => {
                 let len = packet.len();
+                data = true;
                 if behind(source.into()) {
                     host.commit(len);
                 }
             }
         }
         self.authenticated(datagram, reply, from, now);
+        if data {
+            self.owed.get_or_insert(now.steady);
+        }
         if flush {
             self.flush(from, now, net);
         }
@@ -164,6 +193,7 @@ impl Peer {
             }
         }
         self.last_passed = now.steady;
+        self.unanswered = None;
         self.endpoint = Some(from);
     }
 
@@ -176,7 +206,8 @@ impl Peer {
             let TunnResult::WriteToNetwork(datagram) = tunnel.decapsulate(None, &[], room) else {
                 return;
             };
-            let len = datagram.len();
+            let (kind, len) = (datagram[0], datagram.len());
+            self.expect_answer(kind, len, now);
             self.sent(to, len, now, net);
         }
     }
@@ -199,9 +230,15 @@ impl Peer {
         let Some(to) = self.endpoint else {
             return;
         };
+        let since = |at: Option<Duration>| at.map(|at| now.steady.saturating_sub(at));
+        if due.is_none() && since(self.unanswered) >= Some(SILENCE) {
+            self.unanswered = None;
+            due = length(tunnel.format_handshake_initiation(out.room(MESSAGE_BYTES), false));
+        }
         let interval = Duration::from_secs(self.keepalive_s.into());
         let idle = now.steady.saturating_sub(self.last_passed);
-        if due.is_none() && self.keepalive_s > 0 && idle >= interval {
+        let asked = self.keepalive_s > 0 && idle >= interval;
+        if due.is_none() && (asked || since(self.owed) >= Some(PASSIVE_KEEPALIVE)) {
             due = keep_alive(tunnel, out.room(MESSAGE_BYTES));
         }
         if let Some(len) = due {
@@ -221,12 +258,16 @@ impl Peer {
 }
 
 fn keep_alive(tunnel: &mut Tunn, room: &mut [u8]) -> Option<usize> {
-    let message = if tunnel.time_since_last_handshake().is_some() {
+    length(if tunnel.time_since_last_handshake().is_some() {
         tunnel.encapsulate(&[], room)
     } else {
         // Empty packets would only fill the queue.
         tunnel.format_handshake_initiation(room, false)
-    };
+    })
+}
+
+/// How long a message to the network is, if there is one.
+fn length(message: TunnResult<'_>) -> Option<usize> {
     match message {
         TunnResult::WriteToNetwork(message) => Some(message.len()),
         TunnResult::Done

@@ -271,6 +271,26 @@ fn keepalive_begins_at_once_and_goes_on_when_it_is_silent() {
 }
 
 #[test]
+fn who_heard_last_says_so_after_ten_seconds_and_once() {
+    let (a, b) = two_connected();
+    assert!(b.tick(&at_s(1009)).sent.is_empty());
+    let empty = b.tick(&at_s(1010)).sent;
+    assert_eq!((empty.len(), empty[0].1.len()), (1, 32));
+    assert!(b.tick(&at_s(1025)).sent.is_empty(), "nothing more is owed");
+    a.receive(b.at, &empty[0].1);
+    assert!(a.tick(&at_s(1025)).sent.is_empty(), "a was answered");
+}
+
+#[test]
+fn data_without_an_answer_leads_to_a_handshake_after_fifteen_seconds() {
+    let (a, _b) = two_connected();
+    assert!(a.tick(&at_s(1014)).sent.is_empty());
+    let anew = a.tick(&at_s(1015)).sent;
+    assert_eq!((anew.len(), anew[0].1.len()), (1, 148));
+    assert!(a.tick(&at_s(1016)).sent.is_empty(), "one at a time");
+}
+
+#[test]
 fn under_load_an_initiator_has_to_prove_its_address() {
     let (a, b) = two();
     let initiation = a.send(2, b"hello").sent.remove(0).1;

@@ -145,90 +145,60 @@ fn keys_belong_to_the_peer_before_them() {
 
 #[test]
 fn every_mistake_is_named_with_its_line() {
+    use Mistake::{Key, Line, Operation, Value};
     let short = &ONE[1..];
-    let odd = format!("{}g", &ONE[1..]);
-    let peer = format!("public_key={ONE}\n");
+    let odd = format!("{short}g");
+    // SHORT and ODD stand for keys of a wrong length and with a wrong digit, PEER for a good line.
     let cases = [
-        (String::new(), Mistake::Operation),
-        ("\n".to_owned(), Mistake::Operation),
-        ("get=2".to_owned(), Mistake::Operation),
-        ("show".to_owned(), Mistake::Operation),
-        ("set=1\nlisten_port".to_owned(), Mistake::Line(2)),
-        ("set=1\nlisten_ports=1".to_owned(), Mistake::Key(2)),
-        ("set=1\nendpoint=192.0.2.1:1".to_owned(), Mistake::Key(2)),
-        ("set=1\nset=1".to_owned(), Mistake::Key(2)),
-        (format!("set=1\n{peer}listen_port=1"), Mistake::Key(3)),
+        ("", Operation),
+        ("\n", Operation),
+        ("get=2", Operation),
+        ("show", Operation),
+        ("set=1\nlisten_port", Line(2)),
+        ("set=1\nlisten_ports=1", Key(2)),
+        ("set=1\nendpoint=192.0.2.1:1", Key(2)),
+        ("set=1\nset=1", Key(2)),
+        ("set=1\nPEER\nlisten_port=1", Key(3)),
+        ("set=1\nprivate_key=SHORT", Value(2, "private_key")),
+        ("set=1\nprivate_key=ODD", Value(2, "private_key")),
+        ("set=1\npublic_key=SHORT", Value(2, "public_key")),
+        ("set=1\nlisten_port=65536", Value(2, "listen_port")),
+        ("set=1\nlisten_port=-1", Value(2, "listen_port")),
+        ("set=1\nfwmark=0xg", Value(2, "fwmark")),
+        ("set=1\nfwmark=4294967296", Value(2, "fwmark")),
+        ("set=1\nreplace_peers=false", Value(2, "replace_peers")),
+        ("set=1\nPEER\nremove=1", Value(3, "remove")),
+        ("set=1\nPEER\nupdate_only=", Value(3, "update_only")),
         (
-            format!("set=1\nprivate_key={short}"),
-            Mistake::Value(2, "private_key"),
+            "set=1\nPEER\npreshared_key=SHORT",
+            Value(3, "preshared_key"),
+        ),
+        ("set=1\nPEER\nendpoint=host:51820", Value(3, "endpoint")),
+        ("set=1\nPEER\nendpoint=192.0.2.1", Value(3, "endpoint")),
+        (
+            "set=1\nPEER\npersistent_keepalive_interval=65536",
+            Value(3, "persistent_keepalive_interval"),
         ),
         (
-            format!("set=1\nprivate_key={odd}"),
-            Mistake::Value(2, "private_key"),
+            "set=1\nPEER\nreplace_allowed_ips=yes",
+            Value(3, "replace_allowed_ips"),
         ),
         (
-            format!("set=1\npublic_key={short}"),
-            Mistake::Value(2, "public_key"),
+            "set=1\nPEER\nallowed_ip=10.88.0.0/33",
+            Value(3, "allowed_ip"),
         ),
+        ("set=1\nPEER\nallowed_ip=10.88.0.0", Value(3, "allowed_ip")),
         (
-            "set=1\nlisten_port=65536".to_owned(),
-            Mistake::Value(2, "listen_port"),
-        ),
-        (
-            "set=1\nlisten_port=-1".to_owned(),
-            Mistake::Value(2, "listen_port"),
-        ),
-        ("set=1\nfwmark=0xg".to_owned(), Mistake::Value(2, "fwmark")),
-        (
-            "set=1\nfwmark=4294967296".to_owned(),
-            Mistake::Value(2, "fwmark"),
-        ),
-        (
-            "set=1\nreplace_peers=false".to_owned(),
-            Mistake::Value(2, "replace_peers"),
-        ),
-        (
-            format!("set=1\n{peer}remove=1"),
-            Mistake::Value(3, "remove"),
-        ),
-        (
-            format!("set=1\n{peer}update_only="),
-            Mistake::Value(3, "update_only"),
-        ),
-        (
-            format!("set=1\n{peer}preshared_key={short}"),
-            Mistake::Value(3, "preshared_key"),
-        ),
-        (
-            format!("set=1\n{peer}endpoint=host:51820"),
-            Mistake::Value(3, "endpoint"),
-        ),
-        (
-            format!("set=1\n{peer}endpoint=192.0.2.1"),
-            Mistake::Value(3, "endpoint"),
-        ),
-        (
-            format!("set=1\n{peer}persistent_keepalive_interval=65536"),
-            Mistake::Value(3, "persistent_keepalive_interval"),
-        ),
-        (
-            format!("set=1\n{peer}replace_allowed_ips=yes"),
-            Mistake::Value(3, "replace_allowed_ips"),
-        ),
-        (
-            format!("set=1\n{peer}allowed_ip=10.88.0.0/33"),
-            Mistake::Value(3, "allowed_ip"),
-        ),
-        (
-            format!("set=1\n{peer}allowed_ip=10.88.0.0"),
-            Mistake::Value(3, "allowed_ip"),
-        ),
-        (
-            format!("set=1\n{peer}protocol_version=2"),
-            Mistake::Value(3, "protocol_version"),
+            "set=1\nPEER\nprotocol_version=2",
+            Value(3, "protocol_version"),
         ),
     ];
+    let peer = format!("public_key={ONE}");
     for (text, expected) in cases {
+        let text = text
+            .replace("PEER", &peer)
+            .replace("SHORT", short)
+            .replace("ODD", &odd);
         let mistake = parse(&text).unwrap_err();
         assert_eq!(mistake, expected, "{text}");
         assert!(!mistake.to_string().contains(short), "a value is repeated");

@@ -12,9 +12,7 @@ use quorate_engine::seam::{Call, CallId, Fault, FaultClass, Lane, Outcome, Reply
 use quorate_engine::time::{Span, Time};
 use quorate_providers::conformance::{Sample, conform};
 use quorate_providers::{Owner, Pending, Problem, Provider};
-use quorate_sim::cloud::{
-    Account, Change, Cloud, CloudEvent, Ground, Idempotency, Note, profile,
-};
+use quorate_sim::cloud::{Account, Change, Cloud, CloudEvent, Ground, Idempotency, Note, profile};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -119,7 +117,10 @@ impl Simulated {
         match self.request(call) {
             Err(fault) if fault.class == FaultClass::Exists => match self.look(call)? {
                 Reply::Seen(seen) => Ok(Reply::Seen(seen)),
-                Reply::Done | Reply::Absent | Reply::List(_) | Reply::Host(_)
+                Reply::Done
+                | Reply::Absent
+                | Reply::List(_)
+                | Reply::Host(_)
                 | Reply::Cluster(_) => Err(fault),
             },
             outcome => outcome,

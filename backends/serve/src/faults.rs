@@ -126,7 +126,8 @@ pub enum FaultVerb {
     StaleList,
 }
 
-/// Where a fault is; an absent part means everywhere.
+/// Where a fault is; an absent part means everywhere. Only the making of a machine is somewhere in
+/// particular: a fault with a place does not strike other requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Place {

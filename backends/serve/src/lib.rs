@@ -78,7 +78,7 @@ pub struct Thing {
     pub labels: BTreeMap<String, String>,
     /// The vendor's word for its state; empty where it has none.
     pub state: String,
-    /// Begins with `10.` or the like: addresses in private networks.
+    /// Addresses in private networks.
     pub private: Vec<std::net::Ipv4Addr>,
     /// What it was told at its making: cloud-init's user data.
     pub user_data: Option<String>,

@@ -50,7 +50,7 @@ impl Store {
             },
             ("DELETE", [many, id]) => {
                 let many = self.things.entry((*many).to_owned()).or_default();
-                many.retain(|thing| thing["id"].to_string() != **id);
+                many.retain(|thing| !is(thing, id));
                 (204, Value::Null)
             }
             other => panic!("{other:?} is not asked for"),
@@ -59,9 +59,7 @@ impl Store {
 
     fn by_id(&mut self, many: &str, id: &str) -> Option<&mut Value> {
         let things = self.things.get_mut(many)?.iter_mut();
-        things
-            .into_iter()
-            .find(|thing| thing["id"].to_string() == id)
+        things.into_iter().find(|thing| is(thing, id))
     }
 
     fn list(&mut self, many: &str, asked: &Asked) -> (u16, Value) {
@@ -323,4 +321,8 @@ pub(super) async fn listed(adapter: &Hetzner) -> Vec<Seen> {
         Ok(Reply::List(list)) => list,
         other => panic!("a list lists, not {other:?}"),
     }
+}
+
+fn is(thing: &Value, id: &str) -> bool {
+    thing["id"].as_u64() == id.parse().ok()
 }

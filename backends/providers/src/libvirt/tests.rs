@@ -143,7 +143,7 @@ pub(super) fn sample<'a>(
         resources,
         addresses: Vec::new(),
         secrets: vec!["PRIVATE KEY".to_owned()],
-        patience: Duration::from_secs(10),
+        patience: Duration::from_secs(3),
         poll: Duration::from_millis(50),
     }
 }

@@ -59,6 +59,8 @@ impl Hetzner {
         if !is_host_name(&name) {
             return fields.wrong("name", "must be a valid hostname");
         }
+        let all = self.stock.servers.values().map(|it| &it.base);
+        self.unused(all, &name, "server", None)?;
         let kind = chosen(fields, "server_type", SERVER_TYPES.iter(), |it| {
             (it.id, it.name)
         })?;
@@ -157,12 +159,6 @@ impl Hetzner {
 
     /// What is refused though it is well asked.
     fn affordable(&mut self, moment: &mut Moment<'_>, order: &Order) -> Outcome<()> {
-        self.unused(
-            self.stock.servers.values().map(|it| &it.base),
-            &order.name,
-            "server",
-            None,
-        )?;
         let have = self.stock.servers.len() as u32;
         let target = Target {
             region: order.location.name,

@@ -201,7 +201,7 @@ impl Hetzner {
         };
         self.stock.primary.insert(id, made);
         let shown = self.show_primary(self.primary(id)?);
-        let body = json!({"primary_ip": shown, "action": null});
+        let body = json!({"primary_ip": shown});
         Ok(Answer::new(201, body))
     }
 

@@ -36,8 +36,11 @@ pub(super) struct State {
     pub(super) changes: usize,
     /// The connection ends at this change.
     pub(super) cut: Option<(usize, Cut)>,
-    /// Definitions and starts, for counting what was done twice.
+    /// Starts of domains that were asked for.
     pub(super) starts: usize,
+    /// Requests are taken and not answered.
+    pub(super) mute: bool,
+    pub(super) connections: usize,
 }
 
 pub(super) struct Daemon {
@@ -71,6 +74,7 @@ impl Daemon {
 }
 
 async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
+    state.lock().unwrap().connections += 1;
     loop {
         let mut first = [0; 4];
         if stream.read_exact(&mut first).await.is_err() {
@@ -84,6 +88,9 @@ async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
         assert_eq!(call.kind, Type::Call);
         let answer = {
             let mut state = state.lock().unwrap();
+            if state.mute {
+                continue;
+            }
             let changes = CHANGES.contains(&call.procedure);
             let now = state.changes;
             state.changes += usize::from(changes);

@@ -315,3 +315,183 @@ async fn what_is_wrong_is_told_beforehand() {
         assert!(lines.contains(said), "{endpoint}: {lines}");
     }
 }
+
+/// Where virtual machines can be made: a pool of our own with a disk that has nothing on it.
+struct Pool {
+    name: String,
+    _folder: tempfile::TempDir,
+}
+
+fn virsh(words: &[&str]) -> String {
+    let said = Command::new("virsh")
+        .args(["-c", "qemu:///system"])
+        .args(words)
+        .output();
+    let said = said.expect("libvirt-clients is there with libvirt");
+    assert!(said.status.success(), "{words:?}: {said:?}");
+    String::from_utf8(said.stdout).unwrap()
+}
+
+impl Pool {
+    async fn new(test: &str) -> Option<Self> {
+        if !libvirt_is_here(test) {
+            return None;
+        }
+        let target = Target::parse("qemu:///system").unwrap();
+        if let Err(trouble) = super::super::Session::open(&target, "ssh").await {
+            eprintln!(
+                "SKIPPED {test}: no virtual machines ({trouble}): install libvirt-daemon-driver-qemu and qemu-system-x86"
+            );
+            return None;
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("qlibvirt")
+            .tempdir()
+            .unwrap();
+        // QEMU runs as another user.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let place = folder.path().display().to_string();
+        let made = Command::new("qemu-img")
+            .args([
+                "create",
+                "-q",
+                "-f",
+                "qcow2",
+                &format!("{place}/empty.qcow2"),
+                "8M",
+            ])
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED {test}: no qemu-img: install qemu-utils");
+            return None;
+        }
+        let name = cluster("pool");
+        virsh(&["pool-define-as", &name, "dir", "--target", &place]);
+        virsh(&["pool-start", &name]);
+        Some(Self {
+            name,
+            _folder: folder,
+        })
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for verb in ["pool-destroy", "pool-undefine"] {
+            let mut command = Command::new("virsh");
+            command.args(["-q", "-c", "qemu:///system", verb, &self.name]);
+            // Another failure is the one to be told of.
+            let _tried = command.status();
+        }
+    }
+}
+
+#[tokio::test]
+async fn virtual_machines_pass_the_conformance_suite() {
+    let Some(pool) = Pool::new("conformance on qemu:///system").await else {
+        return;
+    };
+    let cluster = cluster("q");
+    let uri = format!("qemu:///system?forward=open&pool={}", pool.name);
+    let [ours, theirs] = [1, 2].map(|uid| Libvirt::new(site(&cluster, uid, &uri)));
+    let sample = sample(&cluster, "10.219.7.0/24", ("empty.qcow2", &theirs));
+    assert_eq!(conform(&ours, sample).await, Vec::<String>::new());
+    let left = virsh(&["vol-list", &pool.name]);
+    assert!(!left.contains(&cluster), "{left}");
+}
+
+#[tokio::test]
+async fn a_virtual_machine_gets_its_seed_whole() {
+    let Some(pool) = Pool::new("the seed of a virtual machine").await else {
+        return;
+    };
+    let cluster = cluster("s");
+    let uri = format!(
+        "qemu:///system?forward=open&firewall=none&pool={}",
+        pool.name
+    );
+    let libvirt = Libvirt::new(site(&cluster, 1, &uri));
+    let net = network(&cluster, "10.219.8.0/24");
+    let wall = super::firewall(&cluster, &[]);
+    let one = machine(&cluster, 1, ("1x128MiB", "empty.qcow2"));
+    made(&libvirt, &net).await;
+    made(&libvirt, &wall).await;
+    let seen = made(&libvirt, &one).await;
+    let place = virsh(&["pool-dumpxml", &pool.name]);
+    let place = crate::libvirt::xml::Element::parse(&place).unwrap();
+    let place = place.at("target/path").unwrap().text.clone();
+    let stem = format!("{place}/{cluster}-0000000000000001-{cluster}_w_1");
+    let seed = fs::read(format!("{stem}-seed.img")).unwrap();
+    let disk = fs::metadata(format!("{stem}.qcow2")).unwrap().len();
+    // Undefined by hand: volumes say whose they are.
+    let name = format!("{cluster}-w-1");
+    virsh(&["destroy", &name]);
+    virsh(&["undefine", &name]);
+    let list = libvirt.call(&list_of(&cluster)).await;
+    let left = matches!(&list, Ok(Reply::List(list)) if list.iter().any(|seen| {
+        seen.id == one.id && seen.state == MachineState::Error
+    }));
+    remove(&libvirt, &[&one, &wall, &net]).await;
+    assert!(left, "{list:?}");
+    assert!(
+        disk < 1 << 20,
+        "a disk takes up what is written to it: {disk}"
+    );
+    let volume = std::io::Cursor::new(seed);
+    let volume = fatfs::FileSystem::new(volume, fatfs::FsOptions::new()).unwrap();
+    let mut user = String::new();
+    let mut file = volume.root_dir().open_file("user-data").unwrap();
+    std::io::Read::read_to_string(&mut file, &mut user).unwrap();
+    assert!(user.contains(seen.host_key.as_deref().unwrap()), "{user}");
+}
+
+/// A stand-in for ssh that runs the command on this host.
+fn ssh(folder: &Path, script: &str) -> String {
+    let path = folder.join("ssh");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+#[tokio::test]
+async fn libvirt_is_reached_through_ssh() {
+    if !libvirt_is_here("libvirt through ssh") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster("h");
+    let endpoint = "test+ssh://root@far:2222/default";
+    let mut libvirt = Libvirt::new(site(&cluster, 1, endpoint));
+    let words = folder.path().join("words").display().to_string();
+    let script = format!("echo \"$@\" >{words}; for last; do :; done; exec sh -c \"$last\"");
+    libvirt.ssh = ssh(folder.path(), &script);
+    let net = network(&cluster, "10.219.9.0/24");
+    made(&libvirt, &net).await;
+    remove(&libvirt, &[&net]).await;
+    let words = fs::read_to_string(words).unwrap();
+    assert!(
+        words.contains("BatchMode=yes") && words.contains("-p 2222 -- root@far "),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn what_ssh_complains_of_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut libvirt = Libvirt::new(site("shop", 1, "qemu+ssh://far/system"));
+    libvirt.ssh = ssh(
+        folder.path(),
+        "echo 'root@far: Permission denied (publickey).' >&2; exit 255",
+    );
+    let fault = ask(&libvirt, Verb::Create, &network("shop", "10.0.0.0/24"))
+        .await
+        .unwrap_err();
+    assert_eq!(fault.class, FaultClass::Retryable, "nothing was asked yet");
+    assert!(
+        fault.detail.contains("Permission denied (publickey)"),
+        "{}",
+        fault.detail
+    );
+    let problems = libvirt.preflight(&[]).await;
+    assert!(problems[0].fix.contains("ssh far virsh"), "{problems:?}");
+}

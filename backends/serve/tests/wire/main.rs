@@ -1,6 +1,7 @@
 //! The server as a client meets it: sockets, lost answers, and the way in for faults.
 
 mod client;
+mod openapi;
 
 use client::ask;
 use quorate_engine::time::Span;
@@ -106,7 +107,8 @@ async fn an_outage_is_silent_or_says_so() {
     );
     assert!(cloud.end(loud));
     cloud.begin(Fault::new(FaultVerb::Outage));
-    let hung = ask(&cloud, "POST", "/v1/servers", &server("a"));
+    let body = server("a");
+    let hung = ask(&cloud, "POST", "/v1/servers", &body);
     let patience = Duration::from_millis(200);
     assert!(
         tokio::time::timeout(patience, hung).await.is_err(),

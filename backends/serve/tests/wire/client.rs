@@ -8,25 +8,25 @@ use tokio::net::TcpStream;
 
 /// What came back.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Names in small letters.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Null where there is none.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 impl Reply {
     /// A header's value; empty where there is none.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(n, _)| n == name);
         found.map_or("", |(_, value)| value.as_str())
     }
 }
 
 /// Makes a request with a token; a connection that ends without an answer is an error.
-pub async fn ask(to: &Handle, method: &str, path: &str, body: &Value) -> io::Result<Reply> {
+pub(crate) async fn ask(to: &Handle, method: &str, path: &str, body: &Value) -> io::Result<Reply> {
     let body = match body {
         Value::Null => String::new(),
         body => body.to_string(),
