@@ -172,8 +172,13 @@ impl Engine {
 
     fn start(&mut self, now: Time, out: &mut Vec<Effect>) {
         assert!(matches!(self.phase, Phase::New), "an engine starts once");
-        if self.ledger.uid.is_none() && self.task.mode != Mode::Look {
-            self.record(Entry::Founded { uid: self.task.uid }, out);
+        match (self.ledger.uid, self.task.mode) {
+            (Some(_), _) => {}
+            // Who only looks leaves nothing behind.
+            (None, Mode::Look) => self.ledger.uid = Some(self.task.uid),
+            (None, Mode::Apply | Mode::Keep { .. } | Mode::Destroy) => {
+                self.record(Entry::Founded { uid: self.task.uid }, out);
+            }
         }
         // What a call before a crash made may not be listed yet.
         let in_doubt = self

@@ -85,6 +85,18 @@ impl Observed {
             .flat_map(|(name, list)| list.iter().flatten().map(move |seen| (name.as_str(), seen)))
     }
 
+    /// How a provider stands to one resource; none where it was not asked.
+    #[must_use]
+    pub fn sight(&self, provider: &str, id: &ResourceId) -> Option<Sight<'_>> {
+        Some(match self.providers.get(provider)? {
+            Err(fault) => Sight::Blind(fault),
+            Ok(list) => match list.iter().find(|seen| seen.id == *id) {
+                Some(seen) => Sight::Seen(seen),
+                None => Sight::Absent,
+            },
+        })
+    }
+
     /// The cluster's view of itself, if it answered.
     #[must_use]
     pub fn cluster(&self) -> Option<&ClusterView> {

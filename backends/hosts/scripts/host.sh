@@ -9,8 +9,8 @@ if has cloud-init; then
     esac
 fi
 
-lock
 ours
+lock
 
 # Runs a package tool; a lock that somebody else holds means: ask again.
 packages() {

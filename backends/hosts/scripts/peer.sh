@@ -44,10 +44,6 @@ fingerprint 0
 END
 printf '%s\n' "$Q_UP" | put "$mesh/up.sh"
 
-running() {
-    [ -e "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null
-}
-
 # The process that makes the interface is started anew when it or its MTU has changed.
 stays() {
     echo "$before" | grep -qx "agent $Q_AGENT" && echo "$before" | grep -qx "mtu $Q_MTU"
@@ -58,6 +54,8 @@ unit_text() {
     echo "Description=Mesh of Quorate"
     echo "Wants=network-online.target"
     echo "After=network-online.target"
+    # However often it dies, it is started again.
+    echo "StartLimitIntervalSec=0"
     echo "[Service]"
     if [ $plane = kernel ]; then
         echo "Type=oneshot"

@@ -2,8 +2,8 @@
 # Q_OWNER: cluster, identity, machine.
 
 [ -e "$etc" ] || [ -e "$var" ] || [ -e "$opt" ] || [ -e "$unit" ] || exit 0
-lock
 ours
+lock
 down
 rm -f "$unit" "$sysctls"
 systemd && systemctl daemon-reload

@@ -5,13 +5,16 @@
 //! which arguments, and what its answer means. When to call, and what to do about a fault, is the
 //! engine's.
 
+mod health;
 mod job;
 mod links;
 mod pins;
 mod reach;
+pub mod rotate;
 mod ssh;
 mod view;
 
+pub use health::LinkHealth;
 pub use job::{Job, Output, Runner};
 pub use pins::{Pins, Remembered, fingerprint};
 pub use reach::{Key, Machines, Reach};
@@ -297,3 +300,6 @@ fn not_here(call: &Call) -> Fault {
     );
     Fault::new(FaultClass::Invalid, what)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,11 +14,14 @@
 //! - The first interrupt or termination cancels: nothing more begins, what runs ends and is
 //!   recorded. The second stops at once, and the next run adopts what this one left.
 //!
-//! Reading order: this file (the loop), `port` (who answers calls), `flight` (calls under way),
-//! `clock`, `observe` (what people get to see), `signal`. Knows no provider.
+//! Reading order: this file (the loop), `contract` (what the engine has to keep), `keep` (what is
+//! written down), `port` (who answers calls), `flight` (calls under way), `clock`, `observe` (what
+//! people get to see), `signal`. Knows no provider.
 
 mod clock;
+mod contract;
 mod flight;
+mod keep;
 mod observe;
 mod port;
 mod signal;
@@ -27,27 +30,18 @@ pub use observe::{InFlight, News, Observer, Quiet};
 pub use port::{Port, Ports};
 pub use signal::{Signal, Signals, process_signals};
 
-use crate::store::{Sighting, Store, StoreError};
-use crate::trace::{Recorder, TaskForm};
+use crate::store::{Store, StoreError};
+use crate::trace::TaskForm;
 use clock::Clock;
+use contract::{Contract, assert_changes_nothing};
 use flight::{Flights, Landed};
+use keep::Keeping;
 use quorate_engine::engine::{Engine, Mode, Task};
 use quorate_engine::journal::{Entry, Ledger};
 use quorate_engine::manifest::ProviderKind;
-use quorate_engine::resource::ResourceId;
-use quorate_engine::seam::{
-    Call, Effect, Ending, Event, Fault, FaultClass, Key, Lane, Notice, Verb,
-};
+use quorate_engine::seam::{Effect, Ending, Event, Fault, FaultClass, Lane};
 use quorate_engine::time::Time;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Events that an engine may need from one convergence to the next. The largest simulated cluster
-/// needs some thousands; an engine that asks for more turns on the spot.
-const EVENTS_MAX: u64 = 1_000_000;
-
-/// Lines of trace that wait in memory for the next write. They only tell of reads: those that go
-/// with a change are written with it.
-const LINES_MAX: usize = 256;
+use std::collections::BTreeSet;
 
 /// Why a run did not come to an ending of its own.
 #[derive(Debug, thiserror::Error)]
@@ -107,16 +101,12 @@ pub async fn drive(
 ) -> Result<Ended, DriveError> {
     check_ports(&task, ports)?;
     let (form, task) = TaskForm::of(&task);
+    let mode = task.mode;
     let engine = Engine::new(task, &store.journal()?);
     let clock = Clock::after(store.latest()?);
     let run = store.begin_run(form)?;
-    let keeping = Keeping {
-        store,
-        run,
-        recorder: Recorder::of_run(run),
-        sightings: Vec::new(),
-    };
-    let driver = Driver::new(engine, clock, Some(keeping), ports, observer);
+    let keeping = Keeping::of_run(store, run);
+    let driver = Driver::new((engine, mode), clock, Some(keeping), ports, observer);
     driver.run(signals).await
 }
 
@@ -138,7 +128,7 @@ pub async fn look(
     check_ports(&task, ports)?;
     let mode = Mode::Look;
     let engine = Engine::new(Task { mode, ..task }, journal);
-    let driver = Driver::new(engine, Clock::after(0), None, ports, observer);
+    let driver = Driver::new((engine, mode), Clock::after(0), None, ports, observer);
     driver.run(signals).await
 }
 
@@ -162,34 +152,6 @@ fn check_ports(task: &Task, ports: &Ports) -> Result<(), DriveError> {
     Ok(())
 }
 
-/// What the journal said last of a resource: a call that is announced, or nothing open.
-type LastSaid = BTreeMap<ResourceId, Option<(Verb, Key)>>;
-
-/// What is written down of a run, and where.
-struct Keeping<'a> {
-    store: &'a mut Store,
-    run: u64,
-    recorder: Recorder,
-    sightings: Vec<Sighting>,
-}
-
-impl Keeping<'_> {
-    fn write(&mut self, entries: &[Entry], ending: Option<&str>) -> Result<(), StoreError> {
-        let (run, lines, sightings) = (self.run, self.recorder.waiting(), &self.sightings);
-        self.store.write("record in", |writing| {
-            writing.append(entries)?;
-            for line in lines {
-                writing.put_line(line)?;
-            }
-            writing.sight(sightings)?;
-            ending.map_or(Ok(()), |ending| writing.end_run(run, ending))
-        })?;
-        self.recorder.written();
-        self.sightings.clear();
-        Ok(())
-    }
-}
-
 struct Driver<'a> {
     engine: Engine,
     clock: Clock,
@@ -197,17 +159,16 @@ struct Driver<'a> {
     keeping: Option<Keeping<'a>>,
     flights: Flights,
     wakes: BTreeSet<Time>,
-    last_said: LastSaid,
-    /// Since the engine last had nothing to do.
-    events: u64,
+    contract: Contract,
     cancelled: bool,
+    mode: Mode,
     ports: &'a Ports,
     observer: &'a mut dyn Observer,
 }
 
 impl<'a> Driver<'a> {
     fn new(
-        engine: Engine,
+        (engine, mode): (Engine, Mode),
         clock: Clock,
         keeping: Option<Keeping<'a>>,
         ports: &'a Ports,
@@ -219,9 +180,9 @@ impl<'a> Driver<'a> {
             keeping,
             flights: Flights::default(),
             wakes: BTreeSet::new(),
-            last_said: BTreeMap::new(),
-            events: 0,
+            contract: Contract::default(),
             cancelled: false,
+            mode,
             ports,
             observer,
         }
@@ -270,8 +231,14 @@ impl<'a> Driver<'a> {
             return Ok(self.tell(Event::Cancel)?);
         }
         let in_flight = self.flights.titles();
-        self.flush("stopped at once on request")?;
+        self.stop("stopped at once on request")?;
         Err(DriveError::Stopped { in_flight })
+    }
+
+    /// The run ends before the engine does.
+    fn stop(&mut self, why: &str) -> Result<(), StoreError> {
+        let keeping = self.keeping.as_mut();
+        keeping.map_or(Ok(()), |keeping| keeping.stop(why))
     }
 
     /// A call came back.
@@ -282,15 +249,14 @@ impl<'a> Driver<'a> {
             Landed::Answered(flight, outcome) => {
                 self.observer.see(now, News::Answered(&flight, &outcome));
                 if let Some(keeping) = &mut self.keeping {
-                    let sightings = Sighting::of(&flight.call, &outcome);
-                    keeping.sightings.extend(sightings);
+                    keeping.saw(&flight.call, &outcome);
                 }
                 let call = flight.id;
                 Ok(self.tell(Event::Answer { call, outcome })?)
             }
             Landed::Panicked(flight, panic) => {
                 let title = flight.title();
-                self.flush(&format!("our bug: the port panicked over `{title}`"))?;
+                self.stop(&format!("our bug: the port panicked over `{title}`"))?;
                 std::panic::resume_unwind(panic)
             }
         }
@@ -317,24 +283,16 @@ impl<'a> Driver<'a> {
     /// Something happens to the engine; what it wants is done, in order.
     fn tell(&mut self, event: Event) -> Result<Option<Ending>, StoreError> {
         let now = self.clock.now();
-        self.events += 1;
-        assert!(
-            self.events <= EVENTS_MAX,
-            "the engine makes no progress in {EVENTS_MAX} events"
-        );
         let mut effects = Vec::new();
         self.engine.handle(now, event.clone(), &mut effects);
-        self.check(now, &effects);
-        if let Some(keeping) = &mut self.keeping {
-            keeping.recorder.line(now, &event, &effects);
+        self.contract.check(now, &effects);
+        match &mut self.keeping {
+            Some(keeping) => keeping.save(now, &event, &effects)?,
+            None => assert_changes_nothing(&effects),
         }
-        self.save(&effects)?;
+        self.show_plan(now, &effects);
         let mut ending = None;
         for effect in effects {
-            assert!(
-                ending.is_none(),
-                "an engine that is done wants nothing more"
-            );
             match effect {
                 Effect::Record(entry) => self.observer.see(now, News::Recorded(&entry)),
                 Effect::Call { id, call, deadline } => {
@@ -346,7 +304,7 @@ impl<'a> Driver<'a> {
                 Effect::WakeAt(at) => {
                     self.wakes.insert(at);
                 }
-                Effect::Say(notice) => self.say(now, &notice),
+                Effect::Say(notice) => self.observer.see(now, News::Notice(&notice)),
                 Effect::Done(how) => ending = Some(how),
             }
         }
@@ -355,90 +313,24 @@ impl<'a> Driver<'a> {
         Ok(ending)
     }
 
-    fn say(&mut self, now: Time, notice: &Notice) {
-        if *notice == Notice::Converged {
-            self.events = 0;
+    /// Shows a plan that begins to be carried out.
+    fn show_plan(&mut self, now: Time, effects: &[Effect]) {
+        let begun = effects.iter().find_map(|effect| match effect {
+            Effect::Record(Entry::RunStarted { plan, .. }) => Some(*plan),
+            Effect::Record(_)
+            | Effect::Call { .. }
+            | Effect::WakeAt(_)
+            | Effect::Say(_)
+            | Effect::Done(_) => None,
+        });
+        let Some(fingerprint) = begun else { return };
+        // What the engine would do about what it has just seen is what it has begun. Only a pool
+        // that changes its size at this very instant may make a difference: then none is shown.
+        let preview = self.engine.preview(self.mode).ok();
+        let plan = preview.map(|preview| preview.plan);
+        if let Some(plan) = plan.filter(|plan| plan.fingerprint() == fingerprint) {
+            self.observer.see(now, News::Plan(&plan));
         }
-        self.observer.see(now, News::Notice(notice));
-    }
-
-    /// The engine keeps its half of the contract.
-    fn check(&mut self, now: Time, effects: &[Effect]) {
-        for effect in effects {
-            match effect {
-                Effect::Record(entry) => self.note(entry),
-                Effect::Call { id, call, deadline } => {
-                    let title = || format!("{} {}", call.verb, call.target);
-                    assert!(*deadline > now, "a call has time: {}", title());
-                    assert!(self.flights.is_next(*id), "calls are numbered: {}", title());
-                    assert!(
-                        self.is_recorded(call),
-                        "{} was called before it was recorded",
-                        title()
-                    );
-                }
-                Effect::WakeAt(at) => assert!(*at >= now, "a wake-up is never in the past"),
-                Effect::Say(_) | Effect::Done(_) => {}
-            }
-        }
-    }
-
-    fn note(&mut self, entry: &Entry) {
-        let said = match entry {
-            Entry::Started {
-                resource,
-                verb,
-                key,
-                ..
-            } => (resource, Some((*verb, *key))),
-            Entry::Finished { resource, .. } | Entry::Adopted { resource, .. } => (resource, None),
-            Entry::Founded { .. }
-            | Entry::RunStarted { .. }
-            | Entry::Allocated { .. }
-            | Entry::Met { .. }
-            | Entry::Parted { .. }
-            | Entry::Destroyed
-            | Entry::RunEnded { .. } => return,
-        };
-        self.last_said.insert(said.0.clone(), said.1);
-    }
-
-    /// Rule 1 of the seam: the intent of a mutating call stands in the journal before the call, as
-    /// the last thing that was said of its target. What an earlier run said does not count: a call
-    /// that is repeated is announced again.
-    fn is_recorded(&self, call: &Call) -> bool {
-        let said = self.last_said.get(&call.target);
-        !call.verb.mutates() || said == Some(&Some((call.verb, call.key)))
-    }
-
-    /// Makes durable what the engine wants recorded, with all that waited for the next write.
-    fn save(&mut self, effects: &[Effect]) -> Result<(), StoreError> {
-        let mut entries = Vec::new();
-        let mut ending = None;
-        for effect in effects {
-            match effect {
-                Effect::Record(entry) => entries.push(entry.clone()),
-                Effect::Done(how) => {
-                    ending = Some(serde_json::to_string(how).expect("an ending is plain data"));
-                }
-                Effect::Call { .. } | Effect::WakeAt(_) | Effect::Say(_) => {}
-            }
-        }
-        let Some(keeping) = &mut self.keeping else {
-            assert!(entries.is_empty(), "a look changes nothing");
-            return Ok(());
-        };
-        let few = keeping.recorder.waiting().len() < LINES_MAX;
-        if entries.is_empty() && ending.is_none() && few {
-            return Ok(());
-        }
-        keeping.write(&entries, ending.as_deref())
-    }
-
-    /// The run ends before the engine does: everything that waits is written.
-    fn flush(&mut self, ending: &str) -> Result<(), StoreError> {
-        let keeping = self.keeping.as_mut();
-        keeping.map_or(Ok(()), |keeping| keeping.write(&[], Some(ending)))
     }
 
     /// Rules 2 and 4 of the seam at the end of an engine's life.
@@ -447,11 +339,9 @@ impl<'a> Driver<'a> {
         let Some(keeping) = &self.keeping else {
             return;
         };
-        let journal = keeping.store.journal();
-        let journal = journal.expect("it was written a moment ago");
         assert_eq!(
             *self.engine.ledger(),
-            Ledger::replay(&journal),
+            Ledger::replay(&keeping.journal()),
             "a living engine and one that recovers agree"
         );
     }

@@ -6,6 +6,7 @@
 
 mod driver;
 mod lock;
+mod progress;
 mod store;
 mod trace;
 
@@ -14,8 +15,9 @@ pub use driver::{
     process_signals,
 };
 pub use lock::{Holder, Lock, LockError, Unlocked, unlock};
+pub use progress::{Board, Row, Stage};
 pub use store::{
-    Document, Inventory, Machine, Pin, PinChanged, PinSource, Pins, RunRecord, Store, StoreError,
-    draw,
+    Document, Inventory, Machine, PinChanged, PinSource, PinnedKey, Pins, RunRecord, Store,
+    StoreError, draw,
 };
 pub use trace::{Difference, Replayed, Verdict, replay};

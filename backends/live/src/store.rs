@@ -21,7 +21,7 @@ mod schema;
 
 pub use document::Document;
 pub use error::StoreError;
-pub use inventory::{Inventory, Machine, Pin, PinChanged, PinSource, Pins};
+pub use inventory::{Inventory, Machine, PinChanged, PinSource, PinnedKey, Pins};
 pub use runs::RunRecord;
 
 pub(crate) use inventory::Sighting;
@@ -37,10 +37,20 @@ use rusqlite::{
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The name of the database in the state directory.
 const NAME: &str = "state.db";
+
+/// Held while the file is in use by this process. SQLite's locks are POSIX ones, and those end for
+/// the whole process when any of its descriptors of the file is closed: the look at the header
+/// must not fall into another thread's transaction.
+static GATE: Mutex<()> = Mutex::new(());
+
+fn gate() -> MutexGuard<'static, ()> {
+    GATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How long a write waits for somebody who reads.
 const BUSY: Duration = Duration::from_secs(10);
@@ -212,6 +222,7 @@ impl Store {
             });
         }
         let at = At::new(&self.path, doing);
+        let _gate = gate();
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)

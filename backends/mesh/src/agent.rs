@@ -24,6 +24,9 @@ pub const SOCKET_DIR: &str = "/var/run/wireguard";
 /// Overhead over IPv6 is 80 bytes: 1,500 − 80. What `wg-quick` and others take by default.
 pub const DEFAULT_MTU: u16 = 1420;
 
+/// By default. A peer's tunnel is one state machine: more workers serve only more peers.
+const WORKERS_MAX: usize = 8;
+
 /// What an agent is to be.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -31,7 +34,8 @@ pub struct Settings {
     pub interface: String,
     /// Largest packet of the interface, in bytes.
     pub mtu: u16,
-    /// Threads that carry packets; by default one per core.
+    /// Threads that carry packets; by default one for every two cores, 8 at most: what is carried
+    /// has to be made and used by somebody, too. (On two cores, one is as fast as two.)
     pub workers: Option<NonZeroUsize>,
     /// Directory of the configuration socket.
     pub socket_dir: PathBuf,
@@ -54,7 +58,9 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// Not a name that Linux takes.
-    #[error("`{0}` cannot be an interface's name: 1 to 15 bytes, without `/` and white space")]
+    #[error(
+        "`{0}` cannot be an interface's name: 1 to 15 bytes, without white space, `/`, `:` and `%`"
+    )]
     Name(String),
     /// The interface cannot be made.
     #[error(
@@ -147,8 +153,10 @@ pub fn run(settings: &Settings) -> Result<(), AgentError> {
 }
 
 async fn start(settings: &Settings) -> Result<(), AgentError> {
+    interface::check_name(&settings.interface)?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let workers = settings.workers.map_or(cores, NonZeroUsize::get);
+    let by_default = cores.div_ceil(2).min(WORKERS_MAX);
+    let workers = settings.workers.map_or(by_default, NonZeroUsize::get);
     // Signals first: nothing that is made from here on stays behind.
     let signals = control::Signals::new()?;
     let listener = control::Listener::bind(settings)?;

@@ -129,7 +129,9 @@ mod tests {
 
     #[test]
     fn neighbours_to_one_endpoint_share_a_train() {
-        let cases: &[(&[(u16, usize)], &[(u16, usize, usize)])] = &[
+        type Sizes = &'static [(u16, usize)];
+        type Trains = &'static [(u16, usize, usize)];
+        let cases: &[(Sizes, Trains)] = &[
             (&[], &[]),
             (&[(1, 9)], &[(1, 9, 9)]),
             (&[(1, 9), (1, 9)], &[(1, 18, 9)]),

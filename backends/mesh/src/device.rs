@@ -72,7 +72,7 @@ impl Device {
     ///
     /// # Errors
     /// If the packet contradicts its offload header. Nothing was sent then.
-    pub fn from_host(
+    pub fn outbound(
         &self,
         packet: &mut [u8],
         offload: Offload,
@@ -92,7 +92,7 @@ impl Device {
     ///
     /// # Panics
     /// If `stride` is 0.
-    pub fn from_net(
+    pub fn inbound(
         &self,
         (bytes, stride): (&[u8], usize),
         from: Endpoint,
@@ -101,6 +101,8 @@ impl Device {
         host: &mut Packets,
     ) {
         let mut held: Option<(u32, &Arc<Cell>, MutexGuard<'_, Peer>)> = None;
+        // Neighbours mostly come from one source: each run of them is looked up once.
+        let mut known: Option<(IpAddr, bool)> = None;
         for datagram in bytes.chunks(stride) {
             let Ok(packet) = Tunn::parse_incoming_packet(datagram) else {
                 continue;
@@ -118,13 +120,21 @@ impl Device {
             if held.as_ref().is_none_or(|(held, ..)| *held != index) {
                 // Let go of one peer before another is taken: no two threads wait in a circle.
                 drop(held.take());
+                known = None;
                 held = self
                     .by_index
                     .get(&index)
                     .map(|cell| (index, cell, cell.lock()));
             }
             if let Some((_, cell, peer)) = &mut held {
-                let behind = |source| self.lies_behind(source, cell);
+                let behind = |source| match known {
+                    Some((address, behind)) if address == source => behind,
+                    Some(_) | None => {
+                        let behind = self.lies_behind(source, cell);
+                        known = Some((source, behind));
+                        behind
+                    }
+                };
                 peer.open(datagram, from, now, behind, (net, host));
             }
         }

@@ -86,6 +86,16 @@ impl FromStr for PrivateKey {
     }
 }
 
+/// A secret that two peers share beside their keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PresharedKey(pub [u8; 32]);
+
+impl fmt::Debug for PresharedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PresharedKey(hidden)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

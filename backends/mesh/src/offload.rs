@@ -242,3 +242,6 @@ pub(crate) fn pseudo_header(addresses: &[u8], protocol: u8, len: u16) -> u64 {
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: u16) {
     bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

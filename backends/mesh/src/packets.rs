@@ -2,7 +2,8 @@
 //!
 //! The counterpart of segmentation, generic receive offload: consecutive segments of a flow are
 //! handed to the kernel as one packet, in one system call. Payloads stay where they were decrypted:
-//! a *frame* is a list of pieces. Segments are joined only where splitting would give them back.
+//! a *frame* is a list of pieces. Segments are joined only where splitting
+//! gives them back, but for the window they announce and IPv4's identification.
 //!
 //! Transport checksums are not verified before joining: the tag of WireGuard's encryption has
 //! proven every byte to be what the peer's kernel sent, which is the argument by which Linux's own
@@ -29,6 +30,8 @@ struct Segment {
     payload: usize,
     sequence: u32,
     push: bool,
+    /// It can be one of many. What cannot still keeps its place among its flow's.
+    joins: bool,
 }
 
 struct Frame {
@@ -93,7 +96,7 @@ impl Packets {
                 let flow = Flow {
                     first: segment,
                     next_sequence: segment.sequence.wrapping_add(segment.payload as u32),
-                    closed: segment.push,
+                    closed: segment.push || !segment.joins,
                 };
                 self.begin(place, Some(flow));
             }
@@ -134,6 +137,7 @@ impl Packets {
         };
         let first = frame.pieces[0].start;
         !flow.closed
+            && segment.joins
             && segment.sequence == flow.next_sequence
             && segment.headers == flow.first.headers
             && segment.payload <= flow.first.payload
@@ -213,8 +217,8 @@ fn join_headers(first: &mut [u8], segment: Segment, len: usize) -> VirtioNetHdr 
     }
 }
 
-/// A TCP segment with payload that may be joined: no options or extensions of IP, no fragment, no
-/// flag but ACK and PSH.
+/// What of a packet is a TCP segment: no options or extensions of IP, no fragment. It joins others
+/// if it has a payload, and no flag but ACK and PSH.
 fn segment(packet: &[u8]) -> Option<Segment> {
     let version = packet.first()? >> 4;
     let (start, len) = match version {
@@ -233,8 +237,7 @@ fn segment(packet: &[u8]) -> Option<Segment> {
     let transport = &packet[start..];
     let headers = start + usize::from(transport[12] >> 4) * 4;
     let flags = transport[TCP_FLAGS];
-    let whole = len == packet.len() && headers >= start + 20 && headers < len;
-    if !whole || flags & !TCP_PSH != TCP_ACK {
+    if len != packet.len() || headers < start + 20 || headers > len {
         return None;
     }
     Some(Segment {
@@ -243,6 +246,7 @@ fn segment(packet: &[u8]) -> Option<Segment> {
         payload: len - headers,
         sequence: u32::from_be_bytes(transport[4..8].try_into().expect("four bytes")),
         push: flags & TCP_PSH != 0,
+        joins: headers < len && flags & !TCP_PSH == TCP_ACK,
     })
 }
 
@@ -268,3 +272,6 @@ fn same_headers(a: &[u8], b: &[u8], segment: Segment) -> bool {
     let options = start + 20..headers;
     network && a[acknowledged.clone()] == b[acknowledged] && a[options.clone()] == b[options]
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 //! the last handshake was. Does not know which addresses lie behind the peer.
 
 use crate::datagrams::{Datagrams, Endpoint};
+use crate::keys::PresharedKey;
 use crate::packets::Packets;
-use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Packet, Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
@@ -20,6 +20,12 @@ pub(crate) const OVERHEAD_BYTES: usize = 32;
 /// The longest message of the protocol but data: a handshake's initiation.
 const MESSAGE_BYTES: usize = 148;
 const COOKIE_REPLY: u8 = 3;
+const DATA: u8 = 4;
+/// Data came and nothing left since: an empty packet is due (whitepaper, section 6.5).
+const PASSIVE_KEEPALIVE: Duration = Duration::from_secs(10);
+/// Data left and nothing came since: a handshake is due. The 10 s in which the peer owes an answer,
+/// and 5 s for the answer to a handshake (whitepaper, section 6.1 and 6.5).
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// The two clocks of a device's host.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,7 +47,7 @@ pub(crate) struct Identity {
 pub(crate) struct Peer {
     key: MeshKey,
     tunnel: Option<Tunn>,
-    pub(crate) preshared: Option<[u8; 32]>,
+    pub(crate) preshared: Option<PresharedKey>,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) keepalive_s: u16,
     pub(crate) rx_bytes: u64,
@@ -51,6 +57,11 @@ pub(crate) struct Peer {
     unconfirmed: Option<u32>,
     /// When something authenticated last passed, either way.
     last_passed: Duration,
+    /// When the first data left that nothing came after. boringtun compares times that it takes
+    /// only at each tick: to it, what passes between two ticks has no order.
+    unanswered: Option<Duration>,
+    /// When the first data came that nothing left after.
+    owed: Option<Duration>,
 }
 
 impl Peer {
@@ -66,17 +77,20 @@ impl Peer {
             last_handshake: None,
             unconfirmed: None,
             last_passed: Duration::ZERO,
+            unanswered: None,
+            owed: None,
         }
     }
 
     /// A fresh tunnel under `index`, or none while the device has no key. Sessions are lost.
     pub(crate) fn renew(&mut self, identity: Option<&Identity>, index: u32) {
-        self.unconfirmed = None;
+        (self.unconfirmed, self.unanswered, self.owed) = (None, None, None);
         self.tunnel = identity.map(|identity| {
             let public = PublicKey::from(self.key.0);
             let secret = identity.secret.clone();
             let limiter = Some(identity.limiter.clone());
-            Tunn::new(secret, public, self.preshared, None, index, limiter)
+            let preshared = self.preshared.map(|key| key.0);
+            Tunn::new(secret, public, preshared, None, index, limiter)
         });
     }
 
@@ -87,8 +101,17 @@ impl Peer {
         };
         let room = out.room((packet.len() + OVERHEAD_BYTES).max(MESSAGE_BYTES));
         if let TunnResult::WriteToNetwork(datagram) = tunnel.encapsulate(packet, room) {
-            let len = datagram.len();
+            let (kind, len) = (datagram[0], datagram.len());
+            self.expect_answer(kind, len, now);
             self.sent(to, len, now, out);
+        }
+    }
+
+    /// A message of this type and length leaves: if there is a packet in it, the peer has to be
+    /// heard of.
+    fn expect_answer(&mut self, kind: u8, len: usize, now: &Now) {
+        if kind == DATA && len > OVERHEAD_BYTES {
+            self.unanswered.get_or_insert(now.steady);
         }
     }
 
@@ -96,6 +119,7 @@ impl Peer {
     fn sent(&mut self, to: Endpoint, len: usize, now: &Now, out: &mut Datagrams) {
         self.tx_bytes += len as u64;
         self.last_passed = now.steady;
+        self.owed = None;
         out.commit(to, len);
     }
 
@@ -106,7 +130,7 @@ impl Peer {
         datagram: &[u8],
         from: Endpoint,
         now: &Now,
-        behind: impl Fn(IpAddr) -> bool,
+        mut behind: impl FnMut(IpAddr) -> bool,
         out: (&mut Datagrams, &mut Packets),
     ) {
         let (net, host) = out;
@@ -114,7 +138,7 @@ impl Peer {
             return;
         };
         let room = host.room(datagram.len().max(MESSAGE_BYTES));
-        let (mut reply, mut flush) = (None, false);
+        let (mut reply, mut flush, mut data) = (None, false, false);
         match tunnel.decapsulate(Some(from.remote.ip()), datagram, room) {
             TunnResult::Err(_) => return,
             TunnResult::Done => flush = true,
@@ -125,23 +149,29 @@ impl Peer {
                     // Under load: the sender has proven nothing yet.
                     return;
                 }
+                self.owed = None;
                 flush = true;
                 reply = message[4..8].try_into().ok().map(u32::from_le_bytes);
             }
             TunnResult::WriteToTunnelV4(packet, source) => {
                 let len = packet.len();
+                data = true;
                 if behind(source.into()) {
                     host.commit(len);
                 }
             }
             TunnResult::WriteToTunnelV6(packet, source) => {
                 let len = packet.len();
+                data = true;
                 if behind(source.into()) {
                     host.commit(len);
                 }
             }
         }
         self.authenticated(datagram, reply, from, now);
+        if data {
+            self.owed.get_or_insert(now.steady);
+        }
         if flush {
             self.flush(from, now, net);
         }
@@ -163,6 +193,7 @@ impl Peer {
             }
         }
         self.last_passed = now.steady;
+        self.unanswered = None;
         self.endpoint = Some(from);
     }
 
@@ -175,30 +206,39 @@ impl Peer {
             let TunnResult::WriteToNetwork(datagram) = tunnel.decapsulate(None, &[], room) else {
                 return;
             };
-            let len = datagram.len();
+            let (kind, len) = (datagram[0], datagram.len());
+            self.expect_answer(kind, len, now);
             self.sent(to, len, now, net);
         }
     }
 
     /// Rekeys, retries, keeps alive: whatever is due. Call it a few times per second.
     pub(crate) fn tick(&mut self, now: &Now, out: &mut Datagrams) {
-        let (Some(tunnel), Some(to)) = (&mut self.tunnel, self.endpoint) else {
+        let Some(tunnel) = &mut self.tunnel else {
             return;
         };
-        let room = out.room(MESSAGE_BYTES);
-        let mut due = match tunnel.update_timers(room) {
+        // Also without an endpoint: boringtun learns only here how late it is.
+        let mut due = match tunnel.update_timers(out.room(MESSAGE_BYTES)) {
             TunnResult::WriteToNetwork(message) => Some(message.len()),
-            // No answer for 90 s, or no session for 540 s. boringtun rests until there is a
-            // packet; a peer to be kept alive is asked for again and again.
-            TunnResult::Err(WireGuardError::ConnectionExpired) => None,
+            // No answer for 90 s, or no session for 540 s: boringtun rests until there is a packet.
+            // A peer to be kept alive is asked for again below.
             TunnResult::Err(_)
             | TunnResult::Done
             | TunnResult::WriteToTunnelV4(..)
             | TunnResult::WriteToTunnelV6(..) => None,
         };
+        let Some(to) = self.endpoint else {
+            return;
+        };
+        let since = |at: Option<Duration>| at.map(|at| now.steady.saturating_sub(at));
+        if due.is_none() && since(self.unanswered) >= Some(SILENCE) {
+            self.unanswered = None;
+            due = length(tunnel.format_handshake_initiation(out.room(MESSAGE_BYTES), false));
+        }
         let interval = Duration::from_secs(self.keepalive_s.into());
         let idle = now.steady.saturating_sub(self.last_passed);
-        if due.is_none() && self.keepalive_s > 0 && idle >= interval {
+        let asked = self.keepalive_s > 0 && idle >= interval;
+        if due.is_none() && (asked || since(self.owed) >= Some(PASSIVE_KEEPALIVE)) {
             due = keep_alive(tunnel, out.room(MESSAGE_BYTES));
         }
         if let Some(len) = due {
@@ -218,12 +258,16 @@ impl Peer {
 }
 
 fn keep_alive(tunnel: &mut Tunn, room: &mut [u8]) -> Option<usize> {
-    let message = if tunnel.time_since_last_handshake().is_some() {
+    length(if tunnel.time_since_last_handshake().is_some() {
         tunnel.encapsulate(&[], room)
     } else {
         // Empty packets would only fill the queue.
         tunnel.format_handshake_initiation(room, false)
-    };
+    })
+}
+
+/// How long a message to the network is, if there is one.
+fn length(message: TunnResult<'_>) -> Option<usize> {
     match message {
         TunnResult::WriteToNetwork(message) => Some(message.len()),
         TunnResult::Done

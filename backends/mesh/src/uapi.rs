@@ -4,7 +4,7 @@
 //! A request is lines of `key=value` up to an empty one. It is parsed whole before anything of it
 //! is done: one mistake, and nothing happens. Knows no socket and does nothing itself.
 
-use crate::keys::PrivateKey;
+use crate::keys::{PresharedKey, PrivateKey};
 use ipnet::IpNet;
 use quorate_engine::mesh::MeshKey;
 use std::fmt::Write;
@@ -52,7 +52,7 @@ pub struct PeerChange {
     /// Nothing happens if there is no such peer.
     pub update_only: bool,
     /// A secret that both sides mix in, or none any more.
-    pub preshared_key: Option<Option<[u8; 32]>>,
+    pub preshared_key: Option<Option<PresharedKey>>,
     /// Where it is reached, until it shows up from elsewhere.
     pub endpoint: Option<SocketAddr>,
     /// Seconds without traffic after which an empty packet is sent; 0 for never.
@@ -99,7 +99,7 @@ pub struct PeerView {
     /// Its public key.
     pub key: MeshKey,
     /// The secret that both sides mix in.
-    pub preshared_key: Option<[u8; 32]>,
+    pub preshared_key: Option<PresharedKey>,
     /// Where it is reached.
     pub endpoint: Option<SocketAddr>,
     /// When the last handshake was done, since 1970.
@@ -189,7 +189,7 @@ fn peer_line(peer: &mut PeerChange, at: usize, key: &str, value: &str) -> Result
         "update_only" => peer.update_only = truth(at, "update_only", value)?,
         "preshared_key" => {
             let bytes = hex_key(at, "preshared_key", value)?;
-            peer.preshared_key = Some((bytes != [0; 32]).then_some(bytes));
+            peer.preshared_key = Some((bytes != [0; 32]).then_some(PresharedKey(bytes)));
         }
         "endpoint" => {
             let endpoint = value.parse().map_err(|_| Mistake::Value(at, "endpoint"))?;
@@ -244,10 +244,11 @@ fn hex_key(at: usize, key: &'static str, value: &str) -> Result<[u8; 32], Mistak
     Ok(bytes)
 }
 
-/// The answer to a change: 0, or the number of an error.
+/// The answer to a change: 0, or the number of an error. Numbers of errors are written as negative
+/// ones, as the kernel returns them and `wg` (`src/ipc-uapi.h`) expects them.
 #[must_use]
 pub fn answer(errno: i32) -> String {
-    format!("errno={errno}\n\n")
+    format!("errno={}\n\n", -errno)
 }
 
 impl View {
@@ -269,7 +270,7 @@ impl View {
             line("public_key", &hex(&peer.key.0));
             line(
                 "preshared_key",
-                &hex(&peer.preshared_key.unwrap_or_default()),
+                &hex(&peer.preshared_key.map_or([0; 32], |key| key.0)),
             );
             line("protocol_version", &1);
             if let Some(endpoint) = peer.endpoint {

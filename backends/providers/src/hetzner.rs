@@ -18,7 +18,10 @@
 
 mod dialect;
 mod make;
+mod parts;
 mod preflight;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::http::{Api, Patience};

@@ -6,6 +6,8 @@
 
 mod fault;
 mod rate;
+#[cfg(test)]
+mod tests;
 
 pub use fault::{Meaning, Told};
 pub use rate::Rate;
@@ -45,7 +47,8 @@ pub struct Dialect {
     pub next_page: fn(&Value) -> Option<Query>,
 }
 
-/// How long an answer may take. The engine's deadline stands above it.
+/// How long an answer may take. The engine's deadline stands above it. Connecting must be given less
+/// time than the whole: only so is it known that nothing was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// Until connected, name resolution and TLS included.

@@ -1,7 +1,7 @@
 //! Which adapter a provider instance has.
 
 use crate::hetzner::Hetzner;
-use crate::{Problem, Provider, Site};
+use crate::{Libvirt, Problem, Provider, Site};
 use quorate_engine::manifest::ProviderKind;
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ pub fn open(site: Site, endpoint: Option<String>) -> Result<Arc<dyn Provider>, P
     let kind = site.provider.kind;
     match kind {
         ProviderKind::Hetzner => Ok(Arc::new(Hetzner::new(site, endpoint)?)),
-        ProviderKind::Libvirt
-        | ProviderKind::Static
+        ProviderKind::Libvirt => Ok(Arc::new(Libvirt::new(site))),
+        ProviderKind::Static
         | ProviderKind::Aws
         | ProviderKind::Gcp
         | ProviderKind::Azure
@@ -34,7 +34,7 @@ pub fn open(site: Site, endpoint: Option<String>) -> Result<Arc<dyn Provider>, P
 }
 
 /// Types that have an adapter.
-const WITH_ADAPTER: [ProviderKind; 1] = [ProviderKind::Hetzner];
+const WITH_ADAPTER: [ProviderKind; 2] = [ProviderKind::Hetzner, ProviderKind::Libvirt];
 
 fn word(kind: ProviderKind) -> String {
     let text = serde_json::to_value(kind).expect("a type of provider is a word");

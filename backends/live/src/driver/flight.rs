@@ -13,8 +13,6 @@ use tokio::task::{AbortHandle, JoinSet};
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     open: BTreeMap<CallId, (InFlight, AbortHandle)>,
-    /// The number of the last call; 0 before the first.
-    last: u64,
     tasks: JoinSet<(CallId, Outcome)>,
 }
 
@@ -45,12 +43,6 @@ impl Flights {
     /// The earliest deadline.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.iter().map(|flight| flight.deadline).min()
-    }
-
-    /// Whether a call has a number that none had before it. Counts it.
-    pub(super) fn is_next(&mut self, id: CallId) -> bool {
-        let before = std::mem::replace(&mut self.last, id.0);
-        before < id.0
     }
 
     /// Makes the call.
@@ -95,5 +87,45 @@ impl Flights {
         let (flight, abort) = self.open.remove(&first)?;
         abort.abort();
         Some(flight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_engine::resource::{Kind, ResourceId};
+    use quorate_engine::seam::{Call, Key, Lane, Reply, Verb};
+    use std::sync::Arc;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_with_the_deadline_is_not_listened_to() {
+        let port: Port = Arc::new(|_| Box::pin(async { Ok(Reply::Done) }));
+        let call = Call {
+            lane: Lane::Hosts,
+            verb: Verb::Probe,
+            target: ResourceId::new("shop/w/1"),
+            kind: Kind::Machine,
+            resource: None,
+            key: Key(1),
+            addresses: Vec::new(),
+            peers: Arc::default(),
+        };
+        let flight = |id| InFlight::new(CallId(id), Arc::new(call.clone()), Time(1), Time(9));
+        let mut flights = Flights::default();
+        flights.start(flight(1), &port);
+        assert_eq!(flights.deadline(), Some(Time(9)));
+        assert!(flights.expire(Time(8)).is_none());
+        tokio::task::yield_now().await;
+        let expired = flights.expire(Time(9)).expect("its time is over");
+        assert_eq!((expired.id, flights.is_empty()), (CallId(1), true));
+        assert!(
+            matches!(flights.land().await, Landed::Late),
+            "it had come back"
+        );
+        flights.start(flight(2), &port);
+        let Landed::Answered(answered, Ok(Reply::Done)) = flights.land().await else {
+            panic!("the next one is listened to");
+        };
+        assert_eq!(answered.id, CallId(2));
     }
 }

@@ -4,7 +4,7 @@
 
 use super::Signal;
 use quorate_engine::journal::Entry;
-use quorate_engine::plan::expected;
+use quorate_engine::plan::{Plan, expected};
 use quorate_engine::seam::{Call, CallId, Notice, Outcome};
 use quorate_engine::time::{Span, Time};
 use std::sync::Arc;
@@ -45,6 +45,8 @@ impl InFlight {
 /// What happened.
 #[derive(Debug, Clone, Copy)]
 pub enum News<'a> {
+    /// This plan begins to be carried out.
+    Plan(&'a Plan),
     /// The engine decided something.
     Notice(&'a Notice),
     /// This is durable now.

@@ -34,7 +34,7 @@ pub struct Machine {
     /// Address in the provider's private network.
     pub private: Option<Ipv4Addr>,
     /// The ssh host key it is held to.
-    pub pin: Option<Pin>,
+    pub pin: Option<PinnedKey>,
     /// The public key of its mesh interface.
     pub mesh_key: Option<MeshKey>,
     /// When anything was last heard of it, in milliseconds since the Unix epoch.
@@ -43,7 +43,7 @@ pub struct Machine {
 
 /// The ssh host key a machine is held to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pin {
+pub struct PinnedKey {
     /// As in an OpenSSH public key file.
     pub key: String,
     /// Where it is from.
@@ -66,7 +66,7 @@ pub struct Pins(Arc<Mutex<Book>>);
 
 #[derive(Debug, Default)]
 struct Book {
-    known: BTreeMap<ResourceId, Pin>,
+    known: BTreeMap<ResourceId, PinnedKey>,
     /// Trusted since the last write.
     fresh: BTreeSet<ResourceId>,
 }
@@ -90,7 +90,7 @@ impl Pins {
 
     /// The key a machine is held to, if it has been met.
     #[must_use]
-    pub fn get(&self, machine: &ResourceId) -> Option<Pin> {
+    pub fn get(&self, machine: &ResourceId) -> Option<PinnedKey> {
         self.book().known.get(machine).cloned()
     }
 
@@ -106,7 +106,7 @@ impl Pins {
                 machine: machine.clone(),
             }),
             None => {
-                let pin = Pin {
+                let pin = PinnedKey {
                     key: key.to_owned(),
                     source: PinSource::FirstUse,
                 };
@@ -125,7 +125,7 @@ impl Pins {
         pins
     }
 
-    fn set(&self, machine: &ResourceId, pin: Option<&Pin>) {
+    fn set(&self, machine: &ResourceId, pin: Option<&PinnedKey>) {
         let mut book = self.book();
         match pin {
             Some(pin) => book.known.insert(machine.clone(), pin.clone()),
@@ -198,7 +198,7 @@ impl Sighting {
                         .is_none_or(|id| *id == seen.external)
                 };
                 let known = before.filter(same).unwrap_or_default();
-                let delivered = seen.host_key.as_ref().map(|key| Pin {
+                let delivered = seen.host_key.as_ref().map(|key| PinnedKey {
                     key: key.clone(),
                     source: PinSource::Provider,
                 });
@@ -292,7 +292,7 @@ impl Writing<'_> {
 
     /// Writes down what was trusted since the last write.
     pub(super) fn put_fresh_pins(&self) -> Result<(), StoreError> {
-        let fresh: Vec<(ResourceId, Option<Pin>)> = {
+        let fresh: Vec<(ResourceId, Option<PinnedKey>)> = {
             let mut book = self.pins.book();
             let ids = std::mem::take(&mut book.fresh);
             let pin = |id: ResourceId| (id.clone(), book.known.get(&id).cloned());

@@ -66,6 +66,7 @@ impl Store {
 
 /// Every entry with its number and its checksum, as text.
 fn rows(connection: &Connection) -> rusqlite::Result<Vec<(u64, String, String)>> {
+    let _gate = super::gate();
     let mut ask = connection.prepare("SELECT seq, entry, chain FROM journal ORDER BY seq")?;
     let rows = ask.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     rows.collect()

@@ -129,6 +129,7 @@ impl Store {
         sql: &str,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
+        let _gate = super::gate();
         let ask = || {
             let mut ask = self.connection.prepare_cached(sql)?;
             let rows = ask.query_map([], row)?;

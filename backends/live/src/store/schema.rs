@@ -57,7 +57,9 @@ CREATE TABLE inventory (machine TEXT PRIMARY KEY, facts TEXT NOT NULL) STRICT, W
 /// The version of a file, from its header alone.
 pub(super) fn version_of(path: &Path) -> Result<u32, StoreError> {
     let mut header = [0u8; 100];
+    let gate = super::gate();
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    drop(gate);
     match read {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {

@@ -4,15 +4,17 @@ use super::world::{Fate, Shared, assert_complete, live, run, tempdir, world};
 use quorate_engine::engine::Mode;
 use quorate_engine::journal::{Entry, Ledger};
 use quorate_engine::seam::{Ending, Verb};
-use quorate_live::{DriveError, News, Signal, Store};
+use quorate_live::{DriveError, News, Signal, Store, process_signals};
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Asks to stop so many times when the first machine is being made.
 fn stopped(dir: &Path, world: &Shared, times: u32) -> Result<Ending, DriveError> {
     let (sender, signals) = unbounded_channel();
     let mut sent = false;
-    let observe = |news: News<'_>| {
+    let observe = |_, news: News<'_>| {
         if let News::Called(flight) = news
             && flight.title() == "create shop/left/1"
             && !std::mem::replace(&mut sent, true)
@@ -79,4 +81,16 @@ fn asked_twice_it_stops_at_once_and_the_next_run_adopts() {
         Ending::Converged
     );
     assert_complete(&world);
+}
+
+#[tokio::test]
+async fn the_requests_of_the_system_arrive() {
+    let mut signals = process_signals().unwrap();
+    let own = std::process::id().to_string();
+    for (name, expected) in [("INT", Signal::Interrupt), ("TERM", Signal::Terminate)] {
+        let sent = Command::new("kill").args(["-s", name, &own]).status();
+        assert!(sent.unwrap().success());
+        let wait = tokio::time::timeout(Duration::from_secs(10), signals.recv());
+        assert_eq!(wait.await.unwrap(), Some(expected));
+    }
 }

@@ -35,7 +35,7 @@ fn ends(dir: &Path, world: &Shared, mode: Mode, point: Point, every: u32) -> u32
         let mut seen = 0;
         // In a life that dies early nothing may come about: each lives a little longer.
         let until = every + deaths / 4;
-        let observe = |news: News<'_>| {
+        let observe = |_, news: News<'_>| {
             seen += u32::from(is_at(point, news));
             if seen == until {
                 std::panic::resume_unwind(Box::new(Kill));

@@ -1,6 +1,6 @@
 //! Faults of the world, and what the driver makes of them.
 
-use super::world::{Fate, assert_complete, live, ports, run, task, tempdir, world};
+use super::world::{Fate, assert_complete, live, looks, ports, run, task, tempdir, world};
 use quorate_engine::engine::Mode;
 use quorate_engine::resource::Kind;
 use quorate_engine::seam::{Ending, FaultClass, Verb};
@@ -11,6 +11,7 @@ use std::time::Duration;
 fn what_is_wanted_is_made_once_and_nothing_is_left_in_the_end() {
     let dir = tempdir().unwrap();
     let world = world(|_, _| Fate::Fine);
+    world.lock().unwrap().announced = Some(dir.path().join("state.db"));
     assert_eq!(
         run(dir.path(), &world, Mode::Apply).unwrap(),
         Ending::Converged
@@ -71,7 +72,7 @@ fn a_world_of_faults_is_still_brought_to_its_end() {
     let world = world(fates);
     let mut unknown = 0;
     let mut oldest = Duration::ZERO;
-    let observe = |news: News<'_>| match news {
+    let observe = |_, news: News<'_>| match news {
         News::Answered(flight, Err(fault)) if fault.class == FaultClass::Unknown => {
             assert_eq!(fault.detail, "no answer in time");
             oldest = oldest.max(Duration::from_nanos(flight.deadline.since(flight.since).0));
@@ -115,7 +116,7 @@ fn a_port_that_panics_stops_the_run_and_the_next_one_goes_on() {
         ("shop/left/2/host", Verb::Create, 1) => Fate::Panics,
         _ => Fate::Fine,
     });
-    let panic = live(dir.path(), &world, Mode::Apply, |_| {}, None).unwrap_err();
+    let panic = live(dir.path(), &world, Mode::Apply, |_, _| {}, None).unwrap_err();
     let text = panic.downcast_ref::<String>().expect("a text");
     assert_eq!(text, "a bug over create shop/left/2/host");
     {
@@ -156,7 +157,7 @@ fn what_cannot_be_recorded_is_not_done() {
     let world = world(|_, _| Fate::Fine);
     let mut announced = 0;
     // Somebody forces the lock open while the run is under way.
-    let observe = |news: News<'_>| {
+    let observe = |_, news: News<'_>| {
         if let News::Recorded(_) = news {
             announced += 1;
             if announced == 9 {
@@ -176,4 +177,37 @@ fn what_cannot_be_recorded_is_not_done() {
     let calls = &world.lock().unwrap().calls;
     let made = calls.iter().filter(|(_, call)| call.verb.mutates()).count();
     assert!(made <= announced, "{made} calls, {announced} announced");
+}
+
+#[test]
+fn a_look_sees_the_world_and_leaves_no_trace() {
+    let dir = tempdir().unwrap();
+    let world = world(|_, _| Fate::Fine);
+    run(dir.path(), &world, Mode::Apply).unwrap();
+    world.lock().unwrap().lose("shop/right/1");
+    let file = dir.path().join("state.db");
+    let before = std::fs::read(&file).unwrap();
+    // Somebody else has it meanwhile.
+    let _other = Store::open(dir.path(), "shop", "quorate apply").unwrap();
+    let journal = Store::view(dir.path()).unwrap().journal().unwrap();
+    let ended = looks(&world, &journal);
+    assert_eq!(ended.ending, Ending::Converged);
+    let preview = ended.engine.preview(Mode::Apply).unwrap();
+    let titles: Vec<_> = preview.plan.steps.iter().map(|step| step.title()).collect();
+    assert!(
+        titles.contains(&"create shop/right/1".to_owned()),
+        "{titles:?}"
+    );
+    assert!(std::fs::read(&file).unwrap() == before);
+}
+
+#[test]
+fn the_work_may_move_between_threads() {
+    fn moves<T: Send>(_: T) {}
+    let dir = tempdir().unwrap();
+    let world = world(|_, _| Fate::Fine);
+    let mut store = Store::open(dir.path(), "shop", "quorate test").unwrap();
+    let mut signals = tokio::sync::mpsc::unbounded_channel().1;
+    let (ports, task) = (ports(&world), task(super::world::manifest(), Mode::Apply));
+    moves(drive(task, &mut store, &ports, &mut Quiet, &mut signals));
 }

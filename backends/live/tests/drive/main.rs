@@ -3,6 +3,7 @@
 mod cancel;
 mod crash;
 mod fates;
+mod progress;
 mod replay;
 mod secrets;
 mod world;

@@ -5,6 +5,7 @@
 
 use quorate_engine::engine::{Mode, Task};
 use quorate_engine::exec::{Guard, Limits};
+use quorate_engine::journal::Entry;
 use quorate_engine::manifest::Manifest;
 use quorate_engine::mesh::{MeshKey, links_print, table_of, table_print};
 use quorate_engine::quorum::{EtcdVersion, Policy};
@@ -13,13 +14,13 @@ use quorate_engine::resource::{Kind, ResourceId};
 use quorate_engine::seam::{
     Call, Ending, Fault, FaultClass, HostView, Key, Lane, MachineState, Outcome, Reply, Seen, Verb,
 };
-use quorate_engine::time::Span;
-use quorate_live::{DriveError, News, Ports, Signals, Store, drive};
+use quorate_engine::time::{Span, Time};
+use quorate_live::{DriveError, Ended, News, Ports, Quiet, Signals, Store, drive, look};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -67,6 +68,8 @@ pub(crate) struct World {
     pub(crate) calls: Vec<(Duration, Arc<Call>)>,
     /// Calls whose futures were dropped before they answered.
     pub(crate) dropped: u32,
+    /// The file in which every change has to be announced by the time it is asked for.
+    pub(crate) announced: Option<PathBuf>,
 }
 
 pub(crate) type Shared = Arc<Mutex<World>>;
@@ -85,6 +88,7 @@ pub(crate) fn world(fates: impl FnMut(&Call, u32) -> Fate + Send + 'static) -> S
         tries: BTreeMap::new(),
         calls: Vec::new(),
         dropped: 0,
+        announced: None,
     }))
 }
 
@@ -314,10 +318,29 @@ pub(crate) fn tempdir() -> std::io::Result<tempfile::TempDir> {
     }
 }
 
+/// What the file says at the instant of a call, read by somebody else's connection.
+fn assert_announced(file: &Path, call: &Call) {
+    let last = "SELECT entry FROM journal WHERE entry ->> '$.resource' = ?1
+                ORDER BY seq DESC LIMIT 1";
+    let entry: String = rusqlite::Connection::open(file)
+        .unwrap()
+        .query_row(last, [call.target.as_str()], |row| row.get(0))
+        .unwrap();
+    match serde_json::from_str(&entry).unwrap() {
+        Entry::Started { verb, key, .. } => assert_eq!((verb, key), (call.verb, call.key)),
+        other => panic!("{} {} is not announced: {other:?}", call.verb, call.target),
+    }
+}
+
 pub(crate) fn ports(world: &Shared) -> Ports {
     let world = Arc::clone(world);
-    let port: quorate_live::Port =
-        Arc::new(move |call| Box::pin(request(Arc::clone(&world), call)));
+    let port: quorate_live::Port = Arc::new(move |call| {
+        let announced = world.lock().unwrap().announced.clone();
+        if let Some(file) = announced.filter(|_| call.verb.mutates()) {
+            assert_announced(&file, &call);
+        }
+        Box::pin(request(Arc::clone(&world), call))
+    });
     let names: [Arc<str>; 2] = ["a".into(), "b".into()];
     Ports {
         providers: names
@@ -378,7 +401,7 @@ pub(crate) fn live(
     dir: &Path,
     world: &Shared,
     mode: Mode,
-    mut observer: impl FnMut(News<'_>) + Send,
+    mut observer: impl FnMut(Time, News<'_>) + Send,
     signals: Option<Signals>,
 ) -> Result<Result<Ending, DriveError>, Killed> {
     let life = || {
@@ -391,7 +414,7 @@ pub(crate) fn live(
             world.lock().unwrap().enter();
             let mut store = Store::open(dir, "shop", "quorate test").expect("a state");
             let mut signals = signals.unwrap_or_else(|| tokio::sync::mpsc::unbounded_channel().1);
-            let mut observe = |_, news: News<'_>| observer(news);
+            let mut observe = |now, news: News<'_>| observer(now, news);
             let ports = ports(world);
             let task = task(manifest(), mode);
             let work = drive(task, &mut store, &ports, &mut observe, &mut signals);
@@ -406,9 +429,27 @@ pub(crate) fn live(
     ended
 }
 
+/// A look at the world, by somebody who has no state.
+pub(crate) fn looks(world: &Shared, journal: &[Entry]) -> Ended {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        world.lock().unwrap().enter();
+        let mut signals = tokio::sync::mpsc::unbounded_channel().1;
+        let task = task(manifest(), Mode::Apply);
+        let ports = ports(world);
+        let mut quiet = Quiet;
+        let work = look(task, journal, &ports, &mut quiet, &mut signals);
+        work.await.expect("a look")
+    })
+}
+
 /// The same, for a life that ends by itself.
 pub(crate) fn run(dir: &Path, world: &Shared, mode: Mode) -> Result<Ending, DriveError> {
-    live(dir, world, mode, |_| {}, None).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    live(dir, world, mode, |_, _| {}, None).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Everything that the manifest wants, once.

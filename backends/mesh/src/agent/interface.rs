@@ -16,13 +16,18 @@ pub(super) struct Queue {
     pub(super) offload: bool,
 }
 
+/// Refuses names that Linux would refuse (`dev_valid_name`), and `%`, which it would replace.
+pub(super) fn check_name(name: &str) -> Result<(), AgentError> {
+    let odd = |c: char| "/:%".contains(c) || c.is_whitespace() || c.is_control();
+    if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(odd) {
+        return Err(AgentError::Name(name.to_owned()));
+    }
+    Ok(())
+}
+
 /// Makes the interface, down and without addresses, with a queue for each worker.
 pub(super) fn open(settings: &Settings, workers: usize) -> Result<Vec<Queue>, AgentError> {
     let name = &settings.interface;
-    let odd = |c: char| c == '/' || c == '%' || c.is_whitespace() || c.is_control();
-    if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(odd) {
-        return Err(AgentError::Name(name.clone()));
-    }
     let build = |offload| {
         DeviceBuilder::new()
             .name(name)

@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Bytes that may wait in a socket: bursts of several large packets while a worker is off the CPU.
 const BUFFER_BYTES: usize = 7 << 20;
@@ -22,7 +23,8 @@ const FULL_WAIT_MS: u16 = 50;
 /// One socket.
 pub(super) struct Udp {
     socket: Socket,
-    state: UdpSocketState,
+    /// Replaced after a refusal that says nothing about what the socket can do.
+    state: RwLock<UdpSocketState>,
 }
 
 impl Udp {
@@ -50,7 +52,20 @@ impl Udp {
             socket.set_send_buffer_size(BUFFER_BYTES)?;
         }
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let state = RwLock::new(state);
         Ok(Self { socket, state })
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, UdpSocketState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was concluded from errors. quinn-udp takes EINVAL for a kernel without
+    /// segmentation offload; an address of ours that is gone says the same.
+    fn renew(&self) -> io::Result<()> {
+        let fresh = UdpSocketState::new(UdpSockRef::from(&self.socket))?;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
     }
 
     pub(super) fn receive(
@@ -58,12 +73,13 @@ impl Udp {
         buffers: &mut [IoSliceMut<'_>],
         about: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        self.state
+        self.state()
             .recv(UdpSockRef::from(&self.socket), buffers, about)
     }
 
     fn send(&self, to: Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
-        let segments = self.state.max_gso_segments();
+        let state = self.state();
+        let segments = state.max_gso_segments();
         for train in bytes.chunks(segment * segments) {
             let transmit = Transmit {
                 destination: to.remote,
@@ -72,10 +88,7 @@ impl Udp {
                 segment_size: (train.len() > segment).then_some(segment),
                 src_ip: to.local,
             };
-            let send = || {
-                self.state
-                    .try_send(UdpSockRef::from(&self.socket), &transmit)
-            };
+            let send = || state.try_send(UdpSockRef::from(&self.socket), &transmit);
             match send() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let full = PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT);
@@ -126,7 +139,9 @@ impl Pair {
             // What cannot be sent is lost, as on any network: sessions recover by themselves.
             if socket.send(to, bytes, segment).is_err() && to.local.is_some() {
                 let anywhere = Endpoint { local: None, ..to };
-                let _lost = socket.send(anywhere, bytes, segment);
+                let _lost = socket
+                    .renew()
+                    .and_then(|()| socket.send(anywhere, bytes, segment));
                 moved.push(to);
             }
         }

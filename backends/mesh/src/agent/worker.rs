@@ -82,11 +82,11 @@ impl<'a> Worker<'a> {
                     pair.v6.as_ref().filter(|_| ready.v6),
                 ];
                 for udp in heard.into_iter().flatten() {
-                    self.from_net(udp)?;
+                    self.inbound(udp)?;
                 }
             }
             if ready.tun {
-                self.from_host()?;
+                self.outbound()?;
             }
         }
     }
@@ -116,7 +116,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Packets of the host: encrypt and send.
-    fn from_host(&mut self) -> io::Result<()> {
+    fn outbound(&mut self) -> io::Result<()> {
         let now = self.shared.now();
         for _ in 0..READS {
             let len = match self.queue.tun.recv(&mut self.packet) {
@@ -136,7 +136,7 @@ impl<'a> Worker<'a> {
                 (Offload::None, &mut self.packet[..len])
             };
             let device = self.shared.device();
-            let _dropped = device.from_host(packet, offload, &now, &mut self.net);
+            let _dropped = device.outbound(packet, offload, &now, &mut self.net);
             drop(device);
             if self.net.waiting() >= SEND_BYTES {
                 self.send();
@@ -147,7 +147,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Datagrams of the network: decrypt and hand to the host.
-    fn from_net(&mut self, udp: &Udp) -> io::Result<()> {
+    fn inbound(&mut self, udp: &Udp) -> io::Result<()> {
         let mut about = [RecvMeta::default(); TRAINS];
         let mut places = self.trains.chunks_mut(LARGEST_BYTES).map(IoSliceMut::new);
         let mut buffers: [_; TRAINS] =
@@ -166,7 +166,7 @@ impl<'a> Worker<'a> {
             if about.len > 0 {
                 let trains = (&bytes[..about.len], about.stride.max(1));
                 let device = self.shared.device();
-                device.from_net(trains, from, &now, &mut self.net, &mut self.host);
+                device.inbound(trains, from, &now, &mut self.net, &mut self.host);
             }
         }
         self.send();

@@ -3,30 +3,18 @@
 //! Each of them is safe to repeat: what is there is looked up first, and a name that is taken is
 //! looked at before it is called somebody else's.
 
+use super::parts::lacks_key;
 use super::wire::{Action, Firewall, Location, Network, Rule, Selector, Server, Thing};
-use super::{HOST_KEY, Hetzner, PARTS, PER_PAGE, PROVIDER, Part, dialect};
+use super::{HOST_KEY, Hetzner, PARTS, dialect};
 use crate::first_boot;
 use crate::host_key::HostKey;
-use crate::labels::{self, Labels};
+use crate::labels;
 use ipnet::Ipv4Net;
-use quorate_engine::random::hash_name;
-use quorate_engine::resource::{Kind, Resource, ResourceId, Spec};
+use quorate_engine::resource::{Resource, ResourceId, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-/// Servers in one placement group, at most (vendor's documentation).
-const GROUP_SIZE: u32 = 10;
-
-/// Types of public keys that the API takes; others are delivered by the first boot alone.
-const KEY_TYPES: [&str; 5] = [
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-];
+use std::collections::BTreeSet;
 
 /// What a firewall is applied to, by labels.
 pub(super) fn selected(selector: &str) -> Value {
@@ -158,16 +146,15 @@ impl Hetzner {
             self.shared("network", region),
             self.shared("firewall", region),
         );
-        let owned = self.part_marks(call, &network);
-        let (in_network, behind, keys, group) = tokio::try_join!(
+        let (in_network, behind) = tokio::try_join!(
             self.find::<Network>(&network),
             self.find::<Firewall>(&firewall),
-            self.keys(&owned),
-            self.group(&resource.id, &owned),
         )?;
-        let gone = |id| Fault::new(FaultClass::NotFound, format!("{id} is gone: run again"));
-        let (in_network, _) = in_network.ok_or_else(|| gone(&network))?;
-        let (behind, _) = behind.ok_or_else(|| gone(&firewall))?;
+        let (Some((in_network, _)), Some((behind, _))) = (in_network, behind) else {
+            return Err(self.homeless(&resource.id).await?);
+        };
+        let owned = self.part_marks(call, &network);
+        let (keys, group) = tokio::try_join!(self.keys(&owned), self.group(&resource.id, &owned))?;
         let key = HostKey::fresh();
         let user_data = first_boot::user_data(&self.site.ssh_user, &self.site.ssh_keys, &key);
         let mut marks = self.mark(call, &resource.id, resource);
@@ -191,104 +178,23 @@ impl Hetzner {
         }))
     }
 
+    /// Why a machine without network or firewall cannot be made. They may be missing because all
+    /// names here are somebody else's: then its own is.
+    async fn homeless(&self, id: &ResourceId) -> Result<Fault, Fault> {
+        let name = labels::name(id);
+        let taken = self.named::<Server>(&name).await?;
+        if taken.is_some_and(|server| self.ours(server.labels()).is_none()) {
+            let detail = format!("the name {name} is taken by a server of somebody else");
+            return Ok(Fault::new(FaultClass::Exists, detail));
+        }
+        let detail = format!("{id}: its network or its firewall is gone: run again");
+        Ok(Fault::new(FaultClass::NotFound, detail))
+    }
+
     /// The network or firewall of a region of this provider instance.
     fn shared(&self, what: &str, region: &str) -> ResourceId {
         let (cluster, provider) = (&self.site.owner.cluster, &self.site.provider.name);
         ResourceId::new(format!("{cluster}/{what}.{provider}/{region}"))
-    }
-
-    /// The labels of what belongs to a region's network.
-    fn part_marks(&self, call: &Call, network: &ResourceId) -> BTreeMap<String, String> {
-        let labels = Labels {
-            owner: self.site.owner.clone(),
-            id: network.clone(),
-            kind: Kind::Network,
-            fingerprint: 0,
-            key: call.key,
-        };
-        let mut pairs = labels.pairs();
-        pairs.insert(PROVIDER.to_owned(), self.site.provider.name.clone());
-        pairs
-    }
-
-    /// The names of the ssh keys that may log in; those that are missing are made.
-    async fn keys(&self, marks: &BTreeMap<String, String>) -> Result<Vec<String>, Fault> {
-        let wanted = self.site.ssh_keys.iter();
-        let mut missing: Vec<String> = wanted.filter_map(|line| plain_key(line)).collect();
-        let (mut names, mut refused) = (Vec::new(), None);
-        // Two rounds: who makes the same key at the same time makes it for both.
-        for _ in 0..2 {
-            if missing.is_empty() {
-                break;
-            }
-            let there: Vec<Part> = self.api.list("/ssh_keys", &[PER_PAGE], PARTS[0]).await?;
-            let mut still = Vec::new();
-            for key in missing {
-                let same = |part: &&Part| plain_key(&part.public_key).as_ref() == Some(&key);
-                if let Some(part) = there.iter().find(same) {
-                    names.push(part.name.clone());
-                    continue;
-                }
-                let Self { site, .. } = self;
-                let name = format!("{}-{:016x}", site.owner.cluster, hash_name(&key));
-                let body = json!({"name": name, "public_key": key, "labels": marks});
-                match self
-                    .api
-                    .change(Method::POST, "/ssh_keys", Some(&body))
-                    .await
-                {
-                    Ok(_) => names.push(name),
-                    Err(fault) if fault.class == FaultClass::Exists => {
-                        refused = Some(fault);
-                        still.push(key);
-                    }
-                    Err(fault) => return Err(fault),
-                }
-            }
-            missing = still;
-        }
-        match refused.filter(|_| !missing.is_empty()) {
-            Some(fault) => Err(fault),
-            None => Ok(names),
-        }
-    }
-
-    /// The placement group of a machine, by its number in its pool; made if it is missing.
-    async fn group(
-        &self,
-        machine: &ResourceId,
-        marks: &BTreeMap<String, String>,
-    ) -> Result<u64, Fault> {
-        let name = group_name(machine);
-        let body = json!({"name": name, "type": "spread", "labels": marks});
-        let mut refused = None;
-        for _ in 0..2 {
-            let query = [("name", name.as_str())];
-            let found: Vec<Part> = self.api.list("/placement_groups", &query, PARTS[1]).await?;
-            if let Some(part) = found.first() {
-                return match self.ours(&part.labels) {
-                    Some(_) => Ok(part.id),
-                    None => Err(Fault::new(
-                        FaultClass::Exists,
-                        format!("placement group {name} is somebody else's: rename or remove it"),
-                    )),
-                };
-            }
-            let made = self
-                .api
-                .change(Method::POST, "/placement_groups", Some(&body))
-                .await;
-            match made {
-                Ok(answer) => {
-                    let id = answer["placement_group"]["id"].as_u64();
-                    let lost = "POST /placement_groups answers without an id";
-                    return id.ok_or_else(|| Fault::new(FaultClass::Unknown, lost));
-                }
-                Err(fault) if fault.class == FaultClass::Exists => refused = Some(fault),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(refused.expect("both rounds were refused"))
     }
 
     /// Brings what is there to its spec. The fingerprint is written last: what breaks off before
@@ -425,7 +331,7 @@ fn subnet(zone: &str, cidr: Ipv4Net) -> Value {
     json!({"type": "cloud", "network_zone": zone, "ip_range": cidr})
 }
 
-fn wanted_rules(spec: &Spec) -> std::collections::BTreeSet<Rule> {
+fn wanted_rules(spec: &Spec) -> BTreeSet<Rule> {
     let Spec::Firewall {
         mesh_port,
         public_ports,
@@ -443,76 +349,4 @@ fn rules(spec: &Spec) -> Vec<Value> {
 
 fn absent(id: &ResourceId) -> Fault {
     Fault::new(FaultClass::NotFound, format!("{id} is not there"))
-}
-
-/// A key went with its network between being looked up and being used: the next try makes it.
-fn lacks_key(fault: &Fault) -> bool {
-    let refused = matches!(fault.class, FaultClass::Invalid | FaultClass::NotFound);
-    refused
-        && ["ssh_key", "SSH key", "ssh key"]
-            .iter()
-            .any(|word| fault.detail.contains(word))
-}
-
-/// Type and key of a line of `authorized_keys`, without options and comment; none where the API
-/// takes no such key.
-fn plain_key(line: &str) -> Option<String> {
-    let mut words = line.split_whitespace();
-    let kind = words.find(|word| KEY_TYPES.contains(word))?;
-    Some(format!("{kind} {}", words.next()?))
-}
-
-/// Ten machines of a pool, by their numbers, are kept on different hosts.
-fn group_name(machine: &ResourceId) -> String {
-    let path = machine.as_str();
-    let (pool, number) = path.rsplit_once('/').unwrap_or((path, "1"));
-    let number: u32 = number.parse().unwrap_or(1);
-    let group = number.saturating_sub(1) / GROUP_SIZE + 1;
-    format!("{}-spread{group}", labels::name(&ResourceId::new(pool)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ten_numbers_share_a_group() {
-        let group = |path: &str| group_name(&ResourceId::new(path));
-        assert_eq!(group("shop/htz-cp/1"), "shop-htz-cp-spread1");
-        assert_eq!(group("shop/htz-cp/10"), "shop-htz-cp-spread1");
-        assert_eq!(group("shop/htz-cp/11"), "shop-htz-cp-spread2");
-        assert_eq!(group("shop/htz-cp/0"), "shop-htz-cp-spread1");
-    }
-
-    #[test]
-    fn a_key_is_its_type_and_its_text() {
-        let cases = [
-            ("ssh-ed25519 AAAA me@home", Some("ssh-ed25519 AAAA")),
-            (
-                "from=\"10.0.0.1\",no-pty ssh-rsa BBBB",
-                Some("ssh-rsa BBBB"),
-            ),
-            ("sk-ssh-ed25519@openssh.com CCCC", None),
-            ("ssh-ed25519", None),
-            ("", None),
-        ];
-        for (line, expected) in cases {
-            assert_eq!(plain_key(line).as_deref(), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_vanished_key_is_waited_for_and_nothing_else_is() {
-        let fault = |class, detail: &str| lacks_key(&Fault::new(class, detail));
-        assert!(fault(FaultClass::NotFound, "SSH key not found"));
-        assert!(fault(
-            FaultClass::Invalid,
-            "invalid input in field 'ssh_keys'"
-        ));
-        assert!(!fault(
-            FaultClass::Invalid,
-            "invalid input in field 'image'"
-        ));
-        assert!(!fault(FaultClass::Quota, "too many of ssh_keys"));
-    }
 }

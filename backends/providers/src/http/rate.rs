@@ -13,6 +13,7 @@ const WORTH_COMING_FOR: u64 = 10;
 /// Clocks differ, and so does what vendors mean by "reset": no advice outside these bounds.
 const AFTER_MIN: Span = Span::from_secs(1);
 const AFTER_MAX: Span = Span::from_secs(60);
+const FULL_IN_MAX_S: u64 = 86_400;
 
 /// A rate limit, as the headers `RateLimit-*` show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +58,8 @@ impl Rate {
     pub fn earns(self) -> Span {
         let missing = u64::from(self.limit.saturating_sub(self.remaining)).max(1);
         let worth = WORTH_COMING_FOR.min(missing);
-        let span =
-            Span::from_ms(self.full_in_s.saturating_mul(1_000).saturating_mul(worth) / missing);
+        let full_in_ms = self.full_in_s.min(FULL_IN_MAX_S) * 1_000;
+        let span = Span::from_ms(full_in_ms * worth / missing);
         span.clamp(AFTER_MIN, AFTER_MAX)
     }
 }

@@ -1,13 +1,14 @@
 //! Machines for the mesh's tests: network namespaces on one bridge, each with an sshd, an interface
 //! and folders of its own, all gone with the test.
 
-use super::{Sshd, must, program};
+use crate::lab::{Sshd, must, program};
 use quorate_engine::resource::ResourceId;
 use quorate_hosts::Reach;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// A network with machines 1, 2, ...
@@ -48,8 +49,11 @@ impl Net {
         program("wg", "wireguard-tools")?;
         program("wireguard-go", "wireguard-go")?;
         program("ping", "iputils-ping")?;
-        let id = std::process::id();
-        let (bridge, prefix) = (format!("qh{id}b"), format!("qhosts-{id}-"));
+        // Tests of one process, and of several at once, do not meet.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count_here = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = std::process::id().wrapping_mul(7).wrapping_add(count_here);
+        let (bridge, prefix) = (format!("qh{id:x}b"), format!("qhosts-{id:x}-"));
         let made = Command::new("ip")
             .args(["link", "add", &bridge, "type", "bridge"])
             .status();

@@ -51,6 +51,7 @@ pub(crate) struct Sshd {
     pub(crate) port: u16,
     pub(crate) host_key: String,
     process: Child,
+    stopped: bool,
 }
 
 /// The mark of a cluster that tests use.
@@ -104,6 +105,7 @@ impl Sshd {
             port,
             host_key,
             process,
+            stopped: false,
         };
         sshd.await_port();
         Some(sshd)
@@ -147,7 +149,12 @@ impl Sshd {
         self.process.id()
     }
 
+    /// Its sessions and itself. Once only: its number may be another process's later.
     pub(crate) fn stop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        self.stopped = true;
         for session in self.sessions() {
             drop(
                 Command::new("kill")

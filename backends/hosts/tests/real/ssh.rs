@@ -1,8 +1,6 @@
 //! Connections to a real sshd: pins, closed doors, silence, connections that break, full disks.
 
-mod lab;
-
-use lab::{Sshd, patience};
+use crate::lab::{self, Sshd, patience};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{Fault, FaultClass};
 use quorate_hosts::{

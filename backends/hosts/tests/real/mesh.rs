@@ -1,16 +1,15 @@
 //! The whole way of machines into the mesh and out of it, on network namespaces with real
 //! WireGuard: prepared, joined, looked at, mended, reset.
 
-mod lab;
-#[path = "lab/net.rs"]
-mod net;
-
-use net::{Net, Node};
+use crate::lab;
+use crate::net::{Net, Node};
 use quorate_engine::mesh::{PeerFact, Reach, links_print, table_of, table_print};
 use quorate_engine::resource::{Kind, Resource, ResourceId, Spec};
 use quorate_engine::seam::{Call, FaultClass, HostView, Key, Lane, Outcome, Reply, Verb};
 use quorate_hosts::Hosts;
+use quorate_hosts::rotate::Ending;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn host() -> Spec {
     Spec::Host {
@@ -156,7 +155,7 @@ async fn machines_join_drift_are_mended_and_leave() {
     assert_eq!(a.by_hand(state), lives);
 
     // A third one; the session between the first two lives on while packets flow.
-    let flow = a.by_hand("ping -n -i 0.05 -c 40 10.88.0.2 >/tmp/qhosts-flow-$$ & echo $$");
+    let flow = a.by_hand("ping -n -i 0.05 -c 60 10.88.0.2 >/run/flow 2>&1 & echo $!");
     let fact_c = world.join(c).await;
     let three = [fact_a.clone(), fact_b.clone(), fact_c.clone()];
     for node in [a, b, c] {
@@ -167,10 +166,12 @@ async fn machines_join_drift_are_mended_and_leave() {
         a.by_hand("wg show quorate0 latest-handshakes")
             .contains(&lives[lives.len() - 10..])
     );
-    let flow = format!(
-        "while pgrep -x ping >/dev/null; do sleep 0.1; done; cat /tmp/qhosts-flow-{flow}; rm /tmp/qhosts-flow-{flow}"
-    );
-    assert!(a.by_hand(&flow).contains(" 0% packet loss"));
+    a.by_hand(&format!(
+        "while kill -0 {flow} 2>/dev/null; do sleep 0.1; done"
+    ));
+    let flow = a.by_hand("cat /run/flow");
+    assert!(flow.contains(" 0% packet loss"), "{flow}");
+    healthy(&world, &three).await;
     mended(&world, a, &three).await;
 
     // Out again, one by one.
@@ -192,6 +193,44 @@ async fn machines_join_drift_are_mended_and_leave() {
         let after = node.by_hand("ls -A /etc /opt /var/lib /run | grep -v '^/run' | sort");
         assert_eq!(after, before);
     }
+}
+
+/// Every link is seen as it is, also one that does not carry large packets.
+async fn healthy(world: &World, peers: &[PeerFact]) {
+    let [a, b, c] = &world.net.nodes[..] else {
+        unreachable!("three")
+    };
+    let health = async || {
+        let machine = a.machine();
+        let health = world.hosts.mesh_health(&machine, peers, 1380, &[]);
+        health.await.expect("it answers")
+    };
+    for link in health().await {
+        assert!(
+            link.ping_ok == Some(true) && link.ping_large_ok == Some(true),
+            "{link:?}"
+        );
+        assert!(
+            link.handshake_age.is_some_and(|age| age.as_secs() < 120),
+            "{link:?}"
+        );
+        assert!(link.rx > 0 && link.tx > 0 && link.rtt.is_some(), "{link:?}");
+    }
+    // Its provider's network carries less than ours believes.
+    b.by_hand("ip link set eth0 mtu 1000");
+    c.by_hand("ip link set quorate0 down");
+    let seen = health().await;
+    let [to_b, to_c] = &seen[..] else {
+        unreachable!("two peers")
+    };
+    assert_eq!(to_b.machine, b.machine());
+    assert_eq!(
+        (to_b.ping_ok, to_b.ping_large_ok),
+        (Some(true), Some(false))
+    );
+    assert_eq!((to_c.ping_ok, to_c.rtt), (Some(false), None));
+    b.by_hand("ip link set eth0 mtu 1500");
+    world.make(c, peer(c), &[]).await.expect("mended");
 }
 
 /// Whatever somebody changes by hand is seen, and an update mends it.
@@ -277,7 +316,7 @@ async fn somebody_elses_machine_is_left_alone() {
     node.by_hand(
         "mkdir -p /etc/quorate; echo 'bank 0000000000000001 bank/w/1' >/etc/quorate/owner",
     );
-    let state = "find /etc/quorate /opt -type f -exec cat {} +; wg show";
+    let state = "cat /etc/quorate/*; ls /var/lib/quorate /opt/quorate 2>&1 || true; wg show";
     let before = node.by_hand(state);
     assert_eq!(world.probe(node).await, HostView::default());
     for outcome in [
@@ -319,4 +358,89 @@ async fn a_machine_that_is_busy_or_not_prepared_says_so() {
     };
     let fault = world.make(node, spec, &[]).await.unwrap_err();
     assert_eq!(fault.class, FaultClass::Invalid, "{fault}");
+}
+
+#[tokio::test]
+async fn a_key_is_rotated_and_comes_back_where_that_fails() {
+    let Some(world) = World::start(3) else { return };
+    let [a, b, c] = &world.net.nodes[..] else {
+        unreachable!("three")
+    };
+    let mut facts = Vec::new();
+    for node in [a, b, c] {
+        facts.push(world.join(node).await);
+    }
+    for node in [a, b, c] {
+        world.link(node, &facts).await;
+    }
+    assert!(a.pings(b) && a.pings(c) && b.pings(c));
+    let old = facts[0].key;
+
+    // All is well: another key, and the old one is nowhere any more.
+    let ending = world.hosts.rotate(&a.machine(), &facts, &[]).await;
+    let Ending::Rotated { key, behind } = ending else {
+        panic!("{ending:?}")
+    };
+    assert!(key != old && behind.is_empty(), "{behind:?}");
+    assert!(a.pings(b) && b.pings(a) && a.pings(c));
+    assert_eq!(world.probe(a).await.mesh_key, Some(key));
+    for node in [a, b, c] {
+        assert!(
+            !node
+                .by_hand("wg show quorate0 peers")
+                .contains(&old.to_string())
+        );
+    }
+    facts[0].key = key;
+    for node in [a, b, c] {
+        world.link(node, &facts).await;
+        let sound = prints(&node.machine(), node, &facts);
+        assert_eq!(world.probe(node).await.installed, sound);
+    }
+
+    // The way to one peer is cut while it is checked: the old key again, everywhere.
+    b.by_hand(&format!("ip route add blackhole {}/32", a.public));
+    let ending = world.hosts.rotate(&a.machine(), &facts, &[]).await;
+    assert!(matches!(ending, Ending::Kept { .. }), "{ending:?}");
+    b.by_hand(&format!("ip route del blackhole {}/32", a.public));
+    for node in [a, b, c] {
+        world.link(node, &facts).await;
+        let sound = prints(&node.machine(), node, &facts);
+        assert_eq!(world.probe(node).await.installed, sound);
+    }
+    assert!(a.pings(b) && a.pings(c));
+    assert!(!a.tries("test -e /var/lib/quorate/mesh/key.new"));
+    dead_man(&world, a, &facts).await;
+}
+
+/// Whoever rotates dies after the switch: the node takes its old key back by itself.
+async fn dead_man(world: &World, node: &Node, facts: &[PeerFact]) {
+    let machine = node.machine();
+    let within = Duration::from_secs(4);
+    let rotation = world.hosts.rotate_within(&machine, facts, &[], within);
+    let key = || node.by_hand("wg show quorate0 public-key");
+    let old = key();
+    {
+        let mut rotation = Box::pin(rotation);
+        let switched = async {
+            while key() == old {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            ending = &mut rotation => panic!("too quick to be interrupted: {ending:?}"),
+            () = switched => {}
+        }
+    }
+    assert!(
+        node.tries("test -e /var/lib/quorate/mesh/key.new"),
+        "it is not confirmed"
+    );
+    tokio::time::sleep(within + Duration::from_secs(2)).await;
+    assert_eq!(key(), old);
+    assert!(!node.tries("test -e /var/lib/quorate/mesh/key.new"));
+    for other in &world.net.nodes {
+        world.link(other, facts).await;
+    }
+    assert!(node.pings(&world.net.nodes[1]));
 }
