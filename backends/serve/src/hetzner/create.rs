@@ -91,8 +91,8 @@ impl Hetzner {
         if ipv4.is_none() && ipv6.is_none() && networks.is_empty() {
             return fields.wrong("public_net", "no public or private network interfaces");
         }
-        if fields.list("volumes")?.first().is_some() {
-            return Err(Refusal::not_found("volume", &fields.list("volumes")?[0]));
+        if let Some(volume) = fields.list("volumes")?.first() {
+            return Err(Refusal::not_found("volume", volume));
         }
         Ok(Order {
             labels: labels::read(fields)?.unwrap_or_default(),

@@ -37,7 +37,9 @@ pub(super) fn answer(
 fn is(value: &Value, wanted: &str) -> bool {
     match value {
         Value::String(text) => text == wanted,
-        other => other.to_string() == wanted,
+        other => other
+            .as_u64()
+            .is_some_and(|number| Ok(number) == wanted.parse()),
     }
 }
 

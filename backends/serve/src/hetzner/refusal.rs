@@ -11,7 +11,8 @@ pub(super) struct Refusal {
     status: u16,
     code: String,
     message: String,
-    details: Value,
+    /// Boxed: refusals are handed on through many hands.
+    details: Option<Box<Value>>,
 }
 
 /// What a request comes to.
@@ -23,7 +24,7 @@ impl Refusal {
             status,
             code: code.to_owned(),
             message: message.into(),
-            details: Value::Null,
+            details: None,
         }
     }
 
@@ -36,7 +37,9 @@ impl Refusal {
     pub(super) fn invalid(field: &str, why: &str) -> Self {
         let message = format!("invalid input in field '{field}': {why}");
         let mut refusal = Self::new(422, "invalid_input", message);
-        refusal.details = json!({"fields": [{"name": field, "messages": [why]}]});
+        refusal.details = Some(Box::new(
+            json!({"fields": [{"name": field, "messages": [why]}]}),
+        ));
         refusal
     }
 
@@ -44,7 +47,7 @@ impl Refusal {
     pub(super) fn taken(kind: &str, field: &str) -> Self {
         let message = format!("{kind} {field} is already used");
         let mut refusal = Self::new(409, "uniqueness_error", message);
-        refusal.details = json!({"fields": [{"name": field}]});
+        refusal.details = Some(Box::new(json!({"fields": [{"name": field}]})));
         refusal
     }
 
@@ -52,7 +55,9 @@ impl Refusal {
     pub(super) fn too_many(limit: &str) -> Self {
         let message = format!("{limit} limit exceeded");
         let mut refusal = Self::new(403, "resource_limit_exceeded", message);
-        refusal.details = json!({"limits": [{"name": format!("{limit}_limit")}]});
+        refusal.details = Some(Box::new(
+            json!({"limits": [{"name": format!("{limit}_limit")}]}),
+        ));
         refusal
     }
 

@@ -190,6 +190,11 @@ fn networks_keep_to_their_ranges() {
         let (status, answer) = project.ask("POST", "/networks", &body);
         assert_eq!((status, code(&answer)), (422, "invalid_input"), "{body}");
     }
+}
+
+#[test]
+fn networks_change_one_step_at_a_time() {
+    let mut project = Project::new();
     let network = project.network();
     let act = |project: &mut Project, command: &str, body: Value| {
         project.wait(5);
