@@ -20,7 +20,8 @@ def rekey(scene, kinds, first_begins):
     times, end = [begins.handshake(waits)], time.monotonic() + REKEY_S + 16
     with scene.serving(waits), \
             scene.flowing(begins, waits.address, "pings over the renewal", 0.1):
-        transfer = scene.begin(begins, waits.address, "both", 1_000_000 * (REKEY_S + 12), 1_000_000)
+        transfer = scene.begin(begins, waits.address, "both", 1_000_000 * (REKEY_S + 12),
+                               1_000_000)
         while time.monotonic() < end:
             time.sleep(1)
             if begins.handshake(waits) != times[-1]:
