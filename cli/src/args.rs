@@ -2,6 +2,7 @@
 
 use crate::exit::TABLE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// One Kubernetes cluster across several clouds, and proof that it stays quorate.
@@ -23,12 +24,43 @@ pub(crate) enum Command {
     /// Show the steps that lead from what exists to what the manifest wants.
     #[command(after_help = TABLE)]
     Plan(Plan),
+    /// Make the real world as the manifest wants it: show the plan, ask, carry it out.
+    #[command(after_help = TABLE)]
+    Apply(Apply),
+    /// Remove everything of a cluster from the real world; needs nothing of the cluster itself.
+    #[command(after_help = TABLE)]
+    Destroy(Destroy),
+    /// What is desired, what is there, and where they differ.
+    #[command(after_help = TABLE)]
+    Status(Status),
+    /// Look at the state that is kept of a cluster, and move it.
+    #[command(subcommand, after_help = TABLE)]
+    State(State),
+    /// Take over what a lost state knew: everything that carries the cluster's labels.
+    #[command(after_help = TABLE)]
+    Adopt(Adopt),
+    /// Forget a machine's pinned ssh host key, because it was reinstalled.
+    #[command(after_help = TABLE)]
+    Forget(Forget),
+    /// The mesh: the userspace WireGuard agent, and keys.
+    #[command(subcommand, after_help = TABLE)]
+    Mesh(Mesh),
     /// Run scenarios with many seeds in the simulated world, and say what held.
     #[command(after_help = TABLE)]
     Chaos(Chaos),
     /// Run one seed of a scenario and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
+    /// The simulated world, for those who talk to the real one.
+    #[command(subcommand)]
+    Sim(Sim),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sim {
+    /// Serve a simulated cloud behind its vendor's own wire protocol, on loopback, until Ctrl-C.
+    #[command(after_help = TABLE)]
+    Serve(Serve),
 }
 
 #[derive(Debug, Args)]
@@ -64,9 +96,14 @@ pub(crate) struct Plan {
     /// The manifest; `-` is the standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Plan from this saved observation; without it, from a world where nothing exists
+    /// Plan from this saved observation, not from the real world
     #[arg(long, value_name = "FILE")]
     pub(crate) observed: Option<PathBuf>,
+    /// Plan from a world where nothing exists; asks nobody
+    #[arg(long, conflicts_with_all = ["observed", "state"])]
+    pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) live: Live,
     /// Which cluster, where the file has several
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
@@ -79,6 +116,169 @@ pub(crate) struct Plan {
     /// Show every step and every dependency, however many there are
     #[arg(long)]
     pub(crate) full: bool,
+}
+
+/// What every command of the real world takes.
+#[derive(Debug, Args)]
+pub(crate) struct Live {
+    /// Where the state is kept; by default ./.quorate/CLUSTER
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The quorate program for machines whose kernel has no WireGuard; by default this one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agent: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The manifest; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) live: Live,
+    /// Which cluster, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Carry out this plan, saved by `quorate plan --json`, or nothing if it is stale
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Let changes of etcd's membership go against our own rules; never against etcd's
+    #[arg(long)]
+    pub(crate) force_quorum: bool,
+    /// Print how it ended as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do not show what is under way
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Destroy {
+    /// The manifest; without it, the one of the last run that stands in the state
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) live: Live,
+    /// Which cluster, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print how it ended as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do not show what is under way
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The manifest; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) live: Live,
+    /// Which cluster, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Leave out the health of the mesh, which asks every machine once more
+    #[arg(long)]
+    pub(crate) no_mesh: bool,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateDir {
+    /// The state's directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum State {
+    /// Runs, machines and mesh, as they are remembered
+    Show {
+        #[command(flatten)]
+        dir: StateDir,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the whole state as one JSON document
+    Export {
+        #[command(flatten)]
+        dir: StateDir,
+    },
+    /// Put an exported document in the place of the state
+    Import {
+        #[command(flatten)]
+        dir: StateDir,
+        /// The document; `-` is the standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Even if it is older, or of another lineage
+        #[arg(long)]
+        force: bool,
+    },
+    /// Say who holds the state; a dead process holds nothing
+    Unlock {
+        #[command(flatten)]
+        dir: StateDir,
+        /// Take the lock's note away although its process lives
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    /// The manifest; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) live: Live,
+    /// Which cluster, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// The identity to take over, where several clusters have had the name: 16 hexadecimal digits
+    #[arg(long, value_name = "UID")]
+    pub(crate) uid: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The machine, as `quorate status` names it
+    #[arg(value_name = "MACHINE")]
+    pub(crate) machine: String,
+    #[command(flatten)]
+    pub(crate) dir: StateDir,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mesh {
+    /// Be the data plane of a WireGuard interface until told to stop
+    Run(MeshRun),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshRun {
+    /// The interface to make
+    #[arg(long, value_name = "NAME", default_value = "quorate0")]
+    pub(crate) interface: String,
+    /// The largest packet inside, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 1420)]
+    pub(crate) mtu: u16,
+    /// Threads; by default one for each processor
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +320,41 @@ pub(crate) struct Replay {
     /// Fold notes that are alike until at most N lines remain
     #[arg(long, value_name = "N")]
     pub(crate) lines: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Whose protocol
+    #[arg(long, value_enum)]
+    pub(crate) provider: Served,
+    /// Where to listen; port 0 is any that is free
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// The only token that is accepted; by default any is
+    #[arg(long, value_name = "T")]
+    pub(crate) token: Option<String>,
+    /// How many times as fast as real time it lives
+    #[arg(long, value_name = "X", default_value = "1", value_parser = speed)]
+    pub(crate) speed: f64,
+    /// The seed of all that is drawn
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// What goes wrong (YAML or JSON); more at run time through `/_quorate/faults`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Served {
+    /// Hetzner Cloud
+    Hetzner,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.001..=10_000.0).contains(&speed) => Ok(speed),
+        Ok(_) | Err(_) => Err("write a number from 0.001 to 10000".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Invalid,
     /// Two runs of one seed differ.
     Nondeterministic,
+    /// Stopped on request, or not agreed to: 128 + SIGINT.
+    Stopped,
     /// The command line cannot be understood: `EX_USAGE` of sysexits.h, as 2 means changes here.
     Usage,
 }
@@ -24,12 +26,14 @@ pub(crate) enum Exit {
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0   all is well: nothing but warnings, no changes, every expectation held
-  1   check, plan: errors in the input; chaos, replay: an expectation failed
-  2   plan: there are changes
+  1   check, plan: errors in the input; chaos, replay: an expectation failed;
+      apply, destroy: something is undone or left; any command that cannot begin
+  2   plan: there are changes; status: something differs
   3   chaos, replay: a scenario cannot be run, a run says nothing (a fault was
       never injected), or a report cannot be written
   4   chaos, replay: two runs of one seed differ, which is a bug of quorate
   64  the command line cannot be understood
+  130 stopped on request, or not agreed to
   74  the output cannot be written (141: its reader went away)";
 
 /// The output cannot be written: `EX_IOERR` of sysexits.h.
@@ -57,6 +61,7 @@ impl Exit {
             Self::Changes => 2,
             Self::Invalid => 3,
             Self::Nondeterministic => 4,
+            Self::Stopped => 130,
             Self::Usage => 64,
         }
     }
@@ -81,6 +86,7 @@ mod tests {
             Exit::Invalid.code(),
             Exit::Nondeterministic.code(),
             Exit::Usage.code(),
+            Exit::Stopped.code(),
             UNWRITABLE,
         ];
         let listed: Vec<u8> = TABLE

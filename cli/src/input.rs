@@ -117,6 +117,23 @@ pub(crate) fn scenario(file: &Path) -> Result<ScenarioInput, Vec<Checked>> {
     scenario_of(name, bytes, &directory(file))
 }
 
+/// Reads a text as it is.
+pub(crate) fn text(file: &Path) -> Result<String, String> {
+    let said = |checked: Checked| checked.diagnostics[0].finding.message.clone();
+    let (name, bytes) = read_up_to(file, OBSERVED_BYTES).map_err(said)?;
+    String::from_utf8(bytes).map_err(|_| format!("{name} is not text"))
+}
+
+/// Reads what goes wrong at a simulated cloud.
+pub(crate) fn faults(file: &Path) -> Result<Vec<quorate_serve::Fault>, Checked> {
+    let (name, bytes) = read(file)?;
+    quorate_serve::read_faults(&bytes).map_err(|diagnostics| Checked {
+        name,
+        bytes,
+        diagnostics,
+    })
+}
+
 /// Reads an observation that was saved as JSON.
 pub(crate) fn observed(file: &Path) -> Result<Observed, Checked> {
     let (name, bytes) = read_up_to(file, OBSERVED_BYTES)?;

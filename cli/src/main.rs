@@ -3,6 +3,8 @@
 //! Reading order: `args` (what can be asked), `exit` (how it ends), then one file per command.
 //! `input` and `world` are the only ones that know how manifests and scenarios become values.
 
+mod adopt;
+mod apply;
 mod args;
 mod campaign;
 mod chaos;
@@ -10,13 +12,18 @@ mod check;
 mod diagnostics;
 mod exit;
 mod input;
+mod live;
+mod mesh;
 mod plan;
 mod replay;
 mod schema;
+mod serve;
+mod state;
+mod status;
 mod terminal;
 mod world;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Sim};
 use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;
@@ -34,8 +41,16 @@ fn run(command: Command) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Apply(args) => apply::apply(&args),
+        Command::Destroy(args) => apply::destroy(&args),
+        Command::Status(args) => status::run(&args),
+        Command::State(command) => state::run(&command),
+        Command::Adopt(args) => adopt::run(&args),
+        Command::Forget(args) => state::forget(&args),
+        Command::Mesh(command) => mesh::run(&command),
         Command::Chaos(args) => chaos::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }
 }
 

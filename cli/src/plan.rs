@@ -4,26 +4,41 @@ mod dot;
 mod json;
 mod table;
 
+use crate::apply;
 use crate::args::Plan as Args;
 use crate::diagnostics;
 use crate::exit::Exit;
-use crate::input::{self, Checked};
+use crate::input;
+use crate::live;
 use crate::terminal;
-use quorate_engine::check::check;
-use quorate_engine::engine::{etcd_version, fitting, policy};
+use quorate_engine::check::{Problem, check};
+use quorate_engine::engine::{Mode, etcd_version, fitting, policy};
+use quorate_engine::manifest::Manifest;
+use quorate_engine::observed::Observed;
 use quorate_engine::plan::{Plan, critical_path, plan};
 use quorate_engine::seam::Verb;
 use quorate_engine::time::Span;
 use quorate_engine::topology::Roster;
 use quorate_sim::report::plain;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+
+/// From which world a plan leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// None: nothing exists.
+    Nothing,
+    /// An observation that was saved.
+    Saved,
+    /// The real one, as it was just seen.
+    World,
+}
 
 /// A plan with what is said about it beside its steps.
 struct Planned {
     cluster: String,
-    /// Whether an observation was given; else nothing exists.
-    observed: bool,
+    source: Source,
     plan: Plan,
 }
 
@@ -58,10 +73,7 @@ impl Totals {
 pub(crate) fn run(args: &Args) -> Exit {
     let planned = match planned(args) {
         Ok(planned) => planned,
-        Err(text) => {
-            terminal::eprint(&text);
-            return Exit::Failed;
-        }
+        Err(exit) => return exit,
     };
     terminal::print(&match (args.json, args.dot) {
         (true, _) => json::json(&planned),
@@ -75,44 +87,84 @@ pub(crate) fn run(args: &Args) -> Exit {
     }
 }
 
-/// The plan, or why there is none, as text.
-fn planned(args: &Args) -> Result<Planned, String> {
-    let coloured = terminal::stderr_coloured();
-    let failed = |checked: Checked| diagnostics::rendered(&[checked], coloured);
-    let input = input::manifest(&args.file, args.cluster.as_deref()).map_err(failed)?;
-    terminal::eprint(&diagnostics::rendered(&[input.checked], coloured));
-    let seen = args
-        .observed
-        .as_ref()
-        .map(|file| input::observed(file).map_err(failed));
-    let observed = seen.is_some();
-    let seen = seen.transpose()?.unwrap_or_default();
-    let manifest = Arc::new(input.manifest);
-    let failed = |text: String| format!("error: {}\n", plain(&text));
+/// A plan for people, as other commands show it.
+pub(crate) fn shown(cluster: &str, source: Source, plan: Plan) -> String {
+    let cluster = cluster.to_owned();
+    let planned = Planned {
+        cluster,
+        source,
+        plan,
+    };
+    table::table(&planned, false)
+}
+
+/// The fingerprint of a plan that was saved as JSON.
+pub(crate) fn saved(file: &Path) -> Result<u64, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let print = value["fingerprint"].as_str().unwrap_or_default();
+    u64::from_str_radix(print, 16).map_err(|_| {
+        format!(
+            "{} is no saved plan: `quorate plan --json` writes one",
+            file.display()
+        )
+    })
+}
+
+/// The plan; where there is none, why has been said.
+fn planned(args: &Args) -> Result<Planned, Exit> {
+    let manifest = apply::manifest(&args.file, args.cluster.as_deref())?;
+    let cluster = manifest.metadata.name.clone();
+    let (source, plan, problems) = match (&args.observed, args.offline) {
+        (Some(file), _) => {
+            let coloured = terminal::stderr_coloured();
+            let seen = input::observed(file).map_err(|checked| {
+                terminal::eprint(&diagnostics::rendered(&[checked], coloured));
+                Exit::Failed
+            })?;
+            from(Source::Saved, &manifest, &seen)?
+        }
+        (None, true) => from(Source::Nothing, &manifest, &Observed::default())?,
+        (None, false) => from_world(args, &manifest)?,
+    };
+    if !problems.is_empty() {
+        let list: Vec<String> = problems.iter().map(|one| format!("\n  {one}")).collect();
+        let text = format!("the plan does not stand its check:{}", list.concat());
+        return Err(refused(&text));
+    }
+    Ok(Planned {
+        cluster,
+        source,
+        plan,
+    })
+}
+
+fn refused(text: &str) -> Exit {
+    terminal::eprint(&format!("error: {}\n", plain(text)));
+    Exit::Failed
+}
+
+type Found = (Source, Plan, Vec<Problem>);
+
+fn from(source: Source, manifest: &Arc<Manifest>, seen: &Observed) -> Result<Found, Exit> {
     let roster = Roster {
         existing: seen.history.prepared.clone(),
         ..Roster::default()
     };
-    let desired = fitting(&manifest, roster, &seen).map_err(|full| failed(full.to_string()))?;
-    let plan = plan(&desired, &seen);
-    let problems = check(
-        &plan,
-        &seen,
-        etcd_version(&manifest),
-        &policy(&desired, &seen, false),
-    );
-    if !problems.is_empty() {
-        let list: Vec<String> = problems.iter().map(|one| format!("  {one}\n")).collect();
-        return Err(format!(
-            "error: the plan does not stand its check:\n{}",
-            list.concat()
-        ));
-    }
-    Ok(Planned {
-        cluster: manifest.metadata.name.clone(),
-        observed,
-        plan,
-    })
+    let desired = fitting(manifest, roster, seen).map_err(|full| refused(&full.to_string()))?;
+    let plan = plan(&desired, seen);
+    let policy = policy(&desired, seen, false);
+    let problems = check(&plan, seen, etcd_version(manifest), &policy);
+    Ok((source, plan, problems))
+}
+
+/// Looks at the real world, and changes nothing.
+fn from_world(args: &Args, manifest: &Arc<Manifest>) -> Result<Found, Exit> {
+    let (engine, _) = live::looked(manifest, &args.live)?;
+    let preview = engine.preview(Mode::Apply);
+    let preview = preview.map_err(|full| refused(&full.to_string()))?;
+    Ok((Source::World, preview.plan, preview.problems))
 }
 
 #[cfg(test)]
@@ -183,7 +235,7 @@ mod sample {
         };
         Planned {
             cluster: "shop".to_owned(),
-            observed: true,
+            source: Source::Saved,
             plan,
         }
     }
@@ -205,7 +257,7 @@ mod sample {
         };
         Planned {
             cluster: "shop".to_owned(),
-            observed: false,
+            source: Source::Nothing,
             plan,
         }
     }

@@ -4,31 +4,30 @@
 //! the simulated world and in the real one. A crash loses it, and nothing else: the next one is
 //! made from the journal and goes on.
 //!
-//! Reading order: this file (the loop), `look` (from answers to an observation), `scale` (pools
-//! that grow and shrink).
+//! Reading order: this file (the loop), `look` (from answers to an observation), `decide` (from an
+//! observation to a plan), `scale` (pools that grow and shrink).
 
+mod decide;
 mod fit;
 mod look;
 mod scale;
 
+pub use decide::Preview;
 pub use fit::{fitting, policy};
 
 #[cfg(test)]
 mod tests;
 
-use crate::check::check;
-use crate::exec::{Executor, Guard, Input, Limits, Setup};
-use crate::graph::Desired;
+use crate::exec::{Executor, Input, Limits};
 use crate::journal::{Entry, Ledger};
 use crate::manifest::Manifest;
 use crate::observed::Observed;
-use crate::plan::{Plan, plan};
+use crate::plan::Plan;
 use crate::quorum::EtcdVersion;
 use crate::random::Seed;
 use crate::resource::ResourceId;
 use crate::seam::{CallId, Effect, Ending, Event, Fault, FaultClass, Notice, Verb};
 use crate::time::{Span, Time};
-use crate::topology::Roster;
 use look::Look;
 use scale::Scaling;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +48,9 @@ pub struct Task {
     pub seed: Seed,
     /// The identity of a cluster that has none yet: random.
     pub uid: u64,
+    /// Fingerprint of the plan that was shown and agreed to: the first plan is carried out only if
+    /// it is that one.
+    pub agreed: Option<u64>,
 }
 
 /// Once, or for good.
@@ -61,6 +63,10 @@ pub enum Mode {
         /// Between two looks at a world that is as desired.
         interval: Span,
     },
+    /// Until nothing of the cluster is left.
+    Destroy,
+    /// Look once, and change nothing: see [`Engine::seen`] and [`Engine::preview`].
+    Look,
 }
 
 /// Rounds of an apply that leave something undone before it gives up.
@@ -83,6 +89,10 @@ pub struct Engine {
     cancelled: bool,
     /// What should exist at providers, as last resolved.
     expected: BTreeSet<ResourceId>,
+    /// What was last seen.
+    seen: Option<Observed>,
+    /// Something of ours was not listed, and a second look was taken in case that was late.
+    doubted: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +120,8 @@ impl Engine {
             undone: Vec::new(),
             cancelled: false,
             expected: BTreeSet::new(),
+            seen: None,
+            doubted: false,
         }
     }
 
@@ -129,6 +141,12 @@ impl Engine {
     #[must_use]
     pub fn expected(&self) -> &BTreeSet<ResourceId> {
         &self.expected
+    }
+
+    /// What was last seen, once a look has ended.
+    #[must_use]
+    pub fn seen(&self) -> Option<&Observed> {
+        self.seen.as_ref()
     }
 
     /// Whether a plan is being carried out.
@@ -154,8 +172,13 @@ impl Engine {
 
     fn start(&mut self, now: Time, out: &mut Vec<Effect>) {
         assert!(matches!(self.phase, Phase::New), "an engine starts once");
-        if self.ledger.uid.is_none() {
-            self.record(Entry::Founded { uid: self.task.uid }, out);
+        match (self.ledger.uid, self.task.mode) {
+            (Some(_), _) => {}
+            // Who only looks leaves nothing behind.
+            (None, Mode::Look) => self.ledger.uid = Some(self.task.uid),
+            (None, Mode::Apply | Mode::Keep { .. } | Mode::Destroy) => {
+                self.record(Entry::Founded { uid: self.task.uid }, out);
+            }
         }
         // What a call before a crash made may not be listed yet.
         let in_doubt = self
@@ -221,115 +244,6 @@ impl Engine {
         out.push(Effect::Done(ending));
     }
 
-    /// The world was seen: plan, check, and carry out.
-    fn decide(&mut self, now: Time, seen: &Observed, out: &mut Vec<Effect>) {
-        for entry in self.ledger.adoptions(|id| exists(seen, id)) {
-            self.record(entry, out);
-        }
-        if seen.cluster().is_some() && !self.ledger.founded {
-            self.adopt_founding(out);
-        }
-        for notice in self.scaling.judge(now, seen, &self.task.manifest) {
-            out.push(Effect::Say(notice));
-        }
-        let desired = match self.desired(seen, out) {
-            Ok(desired) => desired,
-            Err(full) => return self.give_up("resolve the mesh", &full.to_string(), now, out),
-        };
-        let plan = plan(&desired, seen);
-        let guard = self.guard(&desired, seen);
-        let held: Vec<String> = plan
-            .held
-            .iter()
-            .map(|held| format!("{}: {}", held.resource, held.reason))
-            .collect();
-        let steps = plan.steps.len() as u32;
-        out.push(Effect::Say(Notice::Planned { steps, held }));
-        if plan.is_empty() {
-            return self.nothing_to_do(now, &plan, out);
-        }
-        let problems = check(&plan, seen, guard.version, &guard.policy);
-        let spoiled: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        if !spoiled.is_empty() {
-            let text = spoiled.join("; ");
-            out.push(Effect::Say(Notice::Refused { problems: spoiled }));
-            return self.give_up("check the plan", &text, now, out);
-        }
-        self.carry_out(now, plan, seen, guard, out);
-    }
-
-    /// A founding in doubt turned out to be done.
-    fn adopt_founding(&mut self, out: &mut Vec<Effect>) {
-        let in_doubt = self
-            .ledger
-            .in_flight
-            .iter()
-            .find(|(_, verb)| **verb == Verb::Init);
-        let Some((resource, verb)) = in_doubt.map(|(id, verb)| (id.clone(), *verb)) else {
-            return;
-        };
-        self.record(Entry::Adopted { resource, verb }, out);
-    }
-
-    /// Resolves the manifest against what exists, and records new mesh addresses.
-    fn desired(
-        &mut self,
-        seen: &Observed,
-        out: &mut Vec<Effect>,
-    ) -> Result<Desired, crate::topology::MeshFull> {
-        let desired = fitting(&self.task.manifest, self.roster(), seen)?;
-        for (machine, address) in desired.topology.allocated.clone() {
-            self.record(Entry::Allocated { machine, address }, out);
-        }
-        let ours = desired
-            .resources()
-            .filter(|resource| resource.spec.kind().at_provider());
-        self.expected = ours.map(|resource| resource.id.clone()).collect();
-        Ok(desired)
-    }
-
-    /// What decides, beside the manifest and what is seen, which nodes there are to be.
-    fn roster(&self) -> Roster {
-        Roster {
-            addresses: self.ledger.addresses.clone(),
-            sizes: self.scaling.sizes(),
-            retired: self.scaling.retired(),
-            existing: self.ledger.prepared.clone(),
-        }
-    }
-
-    fn guard(&self, desired: &Desired, seen: &Observed) -> Guard {
-        let force = self.task.limits.guard.policy.force;
-        Guard {
-            version: etcd_version(&self.task.manifest),
-            policy: policy(desired, seen, force),
-        }
-    }
-
-    fn carry_out(
-        &mut self,
-        now: Time,
-        plan: Plan,
-        seen: &Observed,
-        guard: Guard,
-        out: &mut Vec<Effect>,
-    ) {
-        let limits = Limits {
-            guard,
-            ..self.task.limits.clone()
-        };
-        let executor = Executor::new(Setup {
-            plan: Arc::new(plan),
-            limits,
-            addresses: seen.addresses(),
-            seed: self.task.seed,
-            run: self.ledger.runs + 1,
-            first_call: self.next_call,
-        });
-        self.phase = Phase::Changing(Box::new(executor));
-        self.input(now, Input::Begin, out);
-    }
-
     /// A plan was carried out as far as it could be.
     fn changed(&mut self, now: Time, out: &mut Vec<Effect>) {
         let Phase::Changing(executor) = &self.phase else {
@@ -365,8 +279,11 @@ impl Engine {
         }
         out.push(Effect::Say(Notice::Converged));
         self.rounds = 0;
+        if self.task.mode == Mode::Destroy {
+            self.record(Entry::Destroyed, out);
+        }
         match self.task.mode {
-            Mode::Apply => self.finish(Ending::Converged, out),
+            Mode::Apply | Mode::Destroy | Mode::Look => self.finish(Ending::Converged, out),
             Mode::Keep { interval } => self.rest(now + interval, out),
         }
     }
@@ -380,31 +297,15 @@ impl Engine {
     fn again(&mut self, now: Time, out: &mut Vec<Effect>) {
         self.rounds += 1;
         match self.task.mode {
-            Mode::Apply if self.rounds >= ROUNDS_MAX => {
+            Mode::Apply | Mode::Destroy if self.rounds >= ROUNDS_MAX => {
                 let undone = std::mem::take(&mut self.undone);
                 self.finish(Ending::Incomplete(undone), out);
             }
-            Mode::Apply => self.rest(now + Span::from_secs(30), out),
+            Mode::Apply | Mode::Destroy => self.rest(now + Span::from_secs(30), out),
+            Mode::Look => panic!("a look leaves nothing undone"),
             Mode::Keep { interval } => self.rest(now + interval, out),
         }
     }
-}
-
-/// Whether something was surely seen: at a provider, on a machine, or in the cluster.
-fn exists(seen: &Observed, id: &ResourceId) -> bool {
-    let machine = id.machine();
-    let installed = || match seen.hosts.get(&machine) {
-        Some(Ok(view)) => view.installed.iter().any(|(kind, _)| {
-            let part = kind.on_machine();
-            part.is_some_and(|part| machine.child(part) == *id)
-        }),
-        Some(Err(_)) | None => false,
-    };
-    let storage = || {
-        let found = seen.cluster().is_some_and(|view| view.storage.is_some());
-        found && id.as_str().matches('/').count() == 1 && id.as_str().ends_with("/storage")
-    };
-    seen.listed().any(|(_, listed)| listed.id == *id) || installed() || storage()
 }
 
 /// etcd's version by the manifest: given, or what kubeadm brings. Without Kubernetes there is no

@@ -12,6 +12,7 @@ mod answer;
 mod lane;
 mod launch;
 mod limits;
+mod mesh;
 mod stage;
 mod summary;
 mod walk;
@@ -23,6 +24,7 @@ pub use limits::{Guard, LaneLimit, Limits};
 pub use summary::Summary;
 
 use crate::journal::{Entry, Ledger};
+use crate::mesh::Reach;
 use crate::plan::Plan;
 use crate::random::Seed;
 use crate::resource::ResourceId;
@@ -32,7 +34,6 @@ use addresses::AddressBook;
 use lane::{LaneState, Place};
 use stage::{Ask, StepState};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// What an executor is made from.
@@ -42,8 +43,8 @@ pub struct Setup {
     pub plan: Arc<Plan>,
     /// How hard to try.
     pub limits: Limits,
-    /// Public addresses of machines that are known from an observation.
-    pub addresses: BTreeMap<ResourceId, Ipv4Addr>,
+    /// Where machines are reached, as known from an observation.
+    pub addresses: BTreeMap<ResourceId, Reach>,
     /// For the jitter of back-offs.
     pub seed: Seed,
     /// Number of the run: one above [`Ledger::runs`]. A plan that only reads records nothing and
@@ -237,12 +238,6 @@ impl Executor {
     #[must_use]
     pub fn next_call(&self) -> CallId {
         self.next_call
-    }
-
-    /// Public addresses by machine, as known by now.
-    #[must_use]
-    pub fn addresses(&self) -> &BTreeMap<ResourceId, Ipv4Addr> {
-        &self.addresses.0
     }
 
     fn stage_ask(&self, step: u32) -> Option<Ask> {

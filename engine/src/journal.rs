@@ -48,6 +48,8 @@ pub enum Entry {
         /// Its machine.
         machine: ResourceId,
     },
+    /// Nothing of the cluster is left, on purpose.
+    Destroyed,
     /// A mutating call is about to be made.
     Started {
         /// In which run.
@@ -172,6 +174,16 @@ impl Ledger {
                 );
                 self.peers.insert(peer.machine.clone(), peer.clone());
             }
+            Entry::Destroyed => {
+                // What follows is another life of the same cluster: only what keeps its keys apart
+                // from those of the former one goes on.
+                *self = Self {
+                    uid: self.uid,
+                    runs: self.runs,
+                    incarnations: std::mem::take(&mut self.incarnations),
+                    ..Self::default()
+                };
+            }
             Entry::Parted { machine } => {
                 let known = self.peers.remove(machine);
                 assert!(known.is_some(), "only a known peer parts: {machine}");
@@ -276,7 +288,7 @@ impl Ledger {
             Verb::Create if *resource == machine.child("host") => {
                 self.prepared.insert(machine);
             }
-            Verb::Delete if *resource == machine => {
+            Verb::Delete if *resource == machine || *resource == machine.child("host") => {
                 self.prepared.remove(&machine);
             }
             _ => {}

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod check;
 pub mod diagnostic;
 pub mod document;
+pub mod drift;
 pub mod engine;
 pub mod exec;
 pub mod graph;

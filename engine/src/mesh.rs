@@ -3,7 +3,7 @@
 //! A pure function of facts. Knows neither WireGuard's packets nor how a machine is configured.
 
 use crate::random::{hash_name, mix};
-use crate::resource::ResourceId;
+use crate::resource::{ResourceId, Spec};
 use crate::seam::Key;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,41 @@ pub struct PeerFact {
     pub private: Option<Ipv4Addr>,
 }
 
+/// Where a machine is reached: by the world, and by its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// See [`PeerFact::public`].
+    pub public: Option<Ipv4Addr>,
+    /// See [`PeerFact::private`].
+    pub private: Option<Ipv4Addr>,
+}
+
 impl PeerFact {
+    /// A peer that was made to this spec; none where the spec is not one of [`Spec::Peer`].
+    #[must_use]
+    pub fn new(machine: &ResourceId, spec: &Spec, key: MeshKey, reach: Reach) -> Option<Self> {
+        let Spec::Peer {
+            address,
+            port,
+            mtu: _,
+            underlay,
+            dial_out,
+        } = spec
+        else {
+            return None;
+        };
+        Some(Self {
+            machine: machine.clone(),
+            key,
+            address: *address,
+            port: *port,
+            underlay: underlay.clone(),
+            dial_out: *dial_out,
+            public: reach.public,
+            private: reach.private,
+        })
+    }
+
     fn fingerprint(&self) -> u64 {
         hash_name(&serde_json::to_string(self).expect("a fact is plain data"))
     }

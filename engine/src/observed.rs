@@ -2,6 +2,7 @@
 //!
 //! An answer that did not come is kept as such: "I could not look" is never "it is not there".
 
+use crate::mesh::Table;
 use crate::resource::{Kind, ResourceId};
 use crate::seam::{ClusterView, Fault, HostView, MachineState, Seen};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,12 @@ pub struct History {
     pub prepared: BTreeSet<ResourceId>,
     /// Machines that have not answered for longer than the patience with them.
     pub lost: BTreeSet<ResourceId>,
+    /// What was made by us and not removed since.
+    #[serde(default)]
+    pub made: BTreeSet<ResourceId>,
+    /// The mesh as it is known.
+    #[serde(default)]
+    pub peers: Table,
     /// The machine on which the cluster was founded, or may have been.
     pub founder: Option<ResourceId>,
     /// It surely was founded: nobody ever founds it again.
@@ -76,6 +83,18 @@ impl Observed {
         self.providers
             .iter()
             .flat_map(|(name, list)| list.iter().flatten().map(move |seen| (name.as_str(), seen)))
+    }
+
+    /// How a provider stands to one resource; none where it was not asked.
+    #[must_use]
+    pub fn sight(&self, provider: &str, id: &ResourceId) -> Option<Sight<'_>> {
+        Some(match self.providers.get(provider)? {
+            Err(fault) => Sight::Blind(fault),
+            Ok(list) => match list.iter().find(|seen| seen.id == *id) {
+                Some(seen) => Sight::Seen(seen),
+                None => Sight::Absent,
+            },
+        })
     }
 
     /// The cluster's view of itself, if it answered.

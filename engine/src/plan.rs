@@ -2,11 +2,13 @@
 
 mod build;
 mod condition;
+mod destroy;
 mod draft;
 mod expected;
 mod index;
 mod types;
 
 pub use build::plan;
+pub use destroy::destroy;
 pub use expected::{critical_path, deadline, expected, reversibility};
 pub use types::*;

@@ -440,4 +440,11 @@ pub enum Ending {
     Incomplete(Vec<(String, Fault)>),
     /// Stopped on request.
     Cancelled,
+    /// The world has changed since the plan was shown that was to be carried out: nothing was done.
+    Stale {
+        /// Fingerprint of the plan that was shown.
+        shown: u64,
+        /// Fingerprint of the plan that would be carried out now.
+        found: u64,
+    },
 }

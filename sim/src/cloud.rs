@@ -20,14 +20,13 @@ mod tests;
 mod trouble;
 mod truth;
 
-pub use limit::{Counted, Limit};
+pub use limit::{Bucket, Counted, Limit};
 pub use machine::MachineFact;
 pub use profile::{Idempotency, Lasts, Profile, profile};
 pub use stock::Power;
 pub use trouble::{Down, Scope, Trouble, TroubleId};
 pub use truth::{Ended, Owned};
 
-use limit::Bucket;
 use quorate_engine::manifest::ProviderKind;
 use quorate_engine::random::{Seed, Stream, hash_name, mix};
 use quorate_engine::resource::{Kind, Resource, ResourceId};

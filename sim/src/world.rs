@@ -11,6 +11,7 @@ mod cluster;
 mod control;
 mod faults;
 mod grounds;
+mod mesh;
 mod setup;
 mod stage;
 mod tally;

@@ -1,1 +1,305 @@
 //! Machines over ssh: prepared, joined by the mesh, looked at.
+//!
+//! Answers the calls of [`Lane::Hosts`](quorate_engine::seam::Lane): one request, one answer. What
+//! is done on a machine stands in `scripts/`, in POSIX sh; here it is decided which script with
+//! which arguments, and what its answer means. When to call, and what to do about a fault, is the
+//! engine's.
+
+mod health;
+mod job;
+mod links;
+mod pins;
+mod reach;
+pub mod rotate;
+mod ssh;
+mod view;
+
+pub use health::LinkHealth;
+pub use job::{Job, Output, Runner};
+pub use pins::{Pins, Remembered, fingerprint};
+pub use reach::{Key, Machines, Reach};
+pub use ssh::{Patience, Ssh};
+
+use quorate_engine::mesh::{MeshKey, links_print, table_of, table_print, tunnels};
+use quorate_engine::resource::{Kind, ResourceId, Spec};
+use quorate_engine::seam::{Call, Fault, FaultClass, HostView, Outcome, Reply, Verb};
+use sha2::{Digest, Sha256};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+const HOST: &str = include_str!("../scripts/host.sh");
+const RESET: &str = include_str!("../scripts/reset.sh");
+const DOWN: &str = include_str!("../scripts/down.sh");
+const UP: &str = include_str!("../scripts/up.sh");
+const PEER: &str = include_str!("../scripts/peer.sh");
+const UNPEER: &str = include_str!("../scripts/unpeer.sh");
+const LINKS: &str = include_str!("../scripts/links.sh");
+const UNLINKS: &str = include_str!("../scripts/unlinks.sh");
+const PROBE: &str = include_str!("../scripts/probe.sh");
+const UPLOAD: &str = include_str!("../scripts/upload.sh");
+
+/// Packages come over the network: as long as a slow mirror takes.
+const HOST_LIMIT: Duration = Duration::from_secs(600);
+/// The agent has about 15 MB; at 1 Mb/s this is what it takes.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(180);
+/// Everything else takes a second, unless another run holds the lock for 10 s.
+const LIMIT: Duration = Duration::from_secs(45);
+
+/// What a cluster's machines are reached with.
+pub struct Settings {
+    /// The cluster's name and identity: machines are marked with it.
+    pub cluster: String,
+    /// See [`Self::cluster`].
+    pub uid: u64,
+    /// Where machines are reached.
+    pub machines: Arc<dyn Machines>,
+    /// Keeps host keys.
+    pub pins: Arc<dyn Pins>,
+    /// The `quorate` binary for machines whose kernel has no WireGuard.
+    pub agent_binary: Option<PathBuf>,
+    /// At most so many jobs at a time.
+    pub parallel: usize,
+    /// How patient connections are.
+    pub patience: Patience,
+}
+
+/// The machines of a cluster.
+pub struct Hosts<R = Ssh> {
+    runner: R,
+    cluster: String,
+    uid: u64,
+    machines: Arc<dyn Machines>,
+    agent_binary: Option<PathBuf>,
+}
+
+impl Hosts {
+    /// Over ssh.
+    ///
+    /// # Panics
+    /// If `settings.parallel` is 0.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let runner = Ssh::new(
+            Arc::clone(&settings.pins),
+            settings.patience,
+            settings.parallel,
+        );
+        Self::over(runner, settings)
+    }
+}
+
+impl<R: Runner> Hosts<R> {
+    /// Over something else that carries jobs to machines; pins, parallelism and patience are its
+    /// own.
+    pub fn over(runner: R, settings: Settings) -> Self {
+        Self {
+            runner,
+            cluster: settings.cluster,
+            uid: settings.uid,
+            machines: settings.machines,
+            agent_binary: settings.agent_binary,
+        }
+    }
+
+    /// Answers a call of the hosts' lane. It may be dropped at any instant: what runs on the
+    /// machine then ends by itself, and a repeated call waits for it.
+    ///
+    /// # Errors
+    /// `Auth`: the door is closed, or its host key has changed. `Busy`: still booting, or another
+    /// run is at work there. `Exists`: the machine is somebody else's. `Invalid`: it cannot ever
+    /// work like this. `Quota`: its disk is full. `Unknown`: the connection broke during a change.
+    /// `Retryable`: everything else.
+    pub async fn call(&self, call: &Call) -> Outcome {
+        let machine = call.target.machine();
+        let at = self.at(&machine, &call.addresses)?;
+        match call.verb {
+            Verb::Probe => {
+                let job = job("look at the machine", &[PROBE], LIMIT);
+                let output = at.run(job).await?;
+                Ok(Reply::Host(view::view(&output.stdout, &at.owner)))
+            }
+            Verb::Create | Verb::Update => self.install(call, &at).await,
+            Verb::Delete => self.remove(call, &at).await,
+            Verb::List
+            | Verb::Describe
+            | Verb::Cluster
+            | Verb::Init
+            | Verb::AddLearner
+            | Verb::Promote
+            | Verb::MoveLeader
+            | Verb::RemoveMember
+            | Verb::Drain => Err(not_here(call)),
+        }
+    }
+
+    async fn install(&self, call: &Call, at: &At<'_, R>) -> Outcome {
+        let Some(resource) = &call.resource else {
+            let what = format!("{} {}: without its spec", call.verb, call.target);
+            return Err(Fault::new(FaultClass::Invalid, what));
+        };
+        let print = resource.spec.fingerprint();
+        match &resource.spec {
+            Spec::Host { kubernetes } if kubernetes.is_empty() => {
+                let job = change("prepare the machine", &[HOST], HOST_LIMIT)
+                    .with("Q_PRINT", format!("{print:016x}"));
+                at.run(job).await?;
+                Ok(Reply::Done)
+            }
+            Spec::Peer {
+                address, port, mtu, ..
+            } => {
+                let job = change("make the mesh peer", &[DOWN, UP, PEER], LIMIT)
+                    .with("Q_PRINT", format!("{print:016x}"))
+                    .with("Q_ADDRESS", address.to_string())
+                    .with("Q_PORT", port.to_string())
+                    .with("Q_MTU", mtu.to_string())
+                    .with("Q_UP", job::standalone(&[UP, "up"]));
+                self.peer(at, job, print).await
+            }
+            Spec::Links { keepalive_s } => {
+                let table = table_of(&call.peers);
+                if !table.contains_key(&at.machine) {
+                    let what = format!("{}: the mesh does not know it yet", call.target);
+                    return Err(Fault::new(FaultClass::Busy, what));
+                }
+                let print = links_print(print, table_print(&table), &at.machine);
+                let list = links::list(&tunnels(&at.machine, &table), *keepalive_s, print);
+                let job = change("set the mesh links", &[UP, LINKS], LIMIT).with("Q_LINKS", list);
+                at.run(job).await?;
+                Ok(Reply::Done)
+            }
+            Spec::Host { .. }
+            | Spec::Network { .. }
+            | Spec::Firewall { .. }
+            | Spec::Machine { .. }
+            | Spec::EtcdMember { .. }
+            | Spec::ControlPlane { .. }
+            | Spec::Worker { .. }
+            | Spec::Balancer { .. }
+            | Spec::RecordSet { .. }
+            | Spec::StoragePool { .. } => Err(not_here(call)),
+        }
+    }
+
+    /// Makes the mesh's end, and brings the agent there first if the machine needs it.
+    async fn peer(&self, at: &At<'_, R>, job: Job<'_>, print: u64) -> Outcome {
+        let digest = self.agent_binary.as_deref().map(digest).transpose()?;
+        let job = job.with("Q_AGENT", digest.clone().unwrap_or_default());
+        let mut output = at.run(job.clone()).await?;
+        if output.stdout.lines().any(|line| line == "wants agent") {
+            let (Some(path), Some(digest)) = (&self.agent_binary, digest) else {
+                unreachable!("a machine asks for the agent only where there is one");
+            };
+            let mut upload = change("bring the mesh agent", &[UPLOAD], UPLOAD_LIMIT);
+            upload.input = Some(path);
+            at.run(upload.with("Q_AGENT", digest)).await?;
+            output = at.run(job).await?;
+        }
+        let lines = output.stdout.lines();
+        let mut keys = lines.filter_map(|line| line.strip_prefix("key "));
+        let key: Option<MeshKey> = keys.next_back().and_then(|key| key.parse().ok());
+        let Some(key) = key else {
+            let what = format!("{} ({}): the script gave no key", at.machine, at.reach);
+            return Err(Fault::new(FaultClass::Retryable, what));
+        };
+        Ok(Reply::Host(HostView {
+            installed: vec![(Kind::Peer, print)],
+            mesh_key: Some(key),
+        }))
+    }
+
+    async fn remove(&self, call: &Call, at: &At<'_, R>) -> Outcome {
+        let job = match call.kind {
+            Kind::Host => change("reset the machine", &[DOWN, RESET], LIMIT),
+            Kind::Peer => change("remove the mesh peer", &[DOWN, UNPEER], LIMIT),
+            Kind::Links => change("remove the mesh links", &[UP, UNLINKS], LIMIT),
+            Kind::Network
+            | Kind::Firewall
+            | Kind::Machine
+            | Kind::EtcdMember
+            | Kind::ControlPlane
+            | Kind::Worker
+            | Kind::Balancer
+            | Kind::RecordSet
+            | Kind::StoragePool => return Err(not_here(call)),
+        };
+        at.run(job).await?;
+        Ok(Reply::Done)
+    }
+
+    fn at(
+        &self,
+        machine: &ResourceId,
+        addresses: &[(ResourceId, Ipv4Addr)],
+    ) -> Result<At<'_, R>, Fault> {
+        let Some(reach) = self.machines.reach(machine, addresses) else {
+            let what = format!("{machine}: its address is not known yet");
+            return Err(Fault::new(FaultClass::Busy, what));
+        };
+        Ok(At {
+            runner: &self.runner,
+            owner: format!("{} {:016x} {machine}", self.cluster, self.uid),
+            machine: machine.clone(),
+            reach,
+        })
+    }
+}
+
+/// One machine, and how it is reached.
+struct At<'a, R> {
+    runner: &'a R,
+    machine: ResourceId,
+    reach: Reach,
+    /// The mark that it has if it is ours.
+    owner: String,
+}
+
+impl<R: Runner> At<'_, R> {
+    async fn run(&self, job: Job<'_>) -> Result<Output, Fault> {
+        let job = job.with("Q_OWNER", self.owner.clone());
+        self.runner.run(&self.machine, &self.reach, &job).await
+    }
+}
+
+/// A job that only looks.
+fn job(title: &'static str, parts: &[&'static str], limit: Duration) -> Job<'static> {
+    Job {
+        title,
+        parts: parts.to_vec(),
+        arguments: Vec::new(),
+        input: None,
+        limit,
+        mutates: false,
+    }
+}
+
+/// A job that changes the machine.
+fn change(title: &'static str, parts: &[&'static str], limit: Duration) -> Job<'static> {
+    Job {
+        mutates: true,
+        ..job(title, parts, limit)
+    }
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+fn digest(path: &Path) -> Result<String, Fault> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let what = format!("the mesh agent's binary {}: {error}", path.display());
+        Fault::new(FaultClass::Invalid, what)
+    })?;
+    let sum = Sha256::digest(bytes);
+    Ok(sum.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn not_here(call: &Call) -> Fault {
+    let what = format!(
+        "{} {} {}: not by this build",
+        call.verb, call.kind, call.target
+    );
+    Fault::new(FaultClass::Invalid, what)
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,20 @@
 //! An adapter makes one request and gives one answer: it neither sleeps, retries nor polls. What
 //! waits, and what a fault means, is the engine's.
 
+pub mod conformance;
+#[cfg(test)]
+mod fake;
+pub mod first_boot;
+pub mod hetzner;
+pub mod host_key;
+pub mod http;
 pub mod labels;
+mod libvirt;
+mod open;
 mod secret;
 
+pub use libvirt::Libvirt;
+pub use open::open;
 pub use secret::Secret;
 
 use quorate_engine::exec::LaneLimit;

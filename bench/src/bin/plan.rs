@@ -10,11 +10,12 @@ use quorate_engine::check::check;
 use quorate_engine::engine::etcd_version;
 use quorate_engine::graph::Desired;
 use quorate_engine::manifest::{Manifest, Role};
+use quorate_engine::mesh::{MeshKey, PeerFact, Reach, links_print, table_print};
 use quorate_engine::observed::Observed;
 use quorate_engine::plan::{Plan, plan};
 use quorate_engine::quorum::Policy;
 use quorate_engine::resource::{Kind, ResourceId};
-use quorate_engine::seam::{ClusterView, HostView, MachineState, MemberView, NodeView, Seen};
+use quorate_engine::seam::{ClusterView, HostView, Key, MachineState, MemberView, NodeView, Seen};
 use quorate_engine::topology::{Node, Roster, Topology};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -146,10 +147,23 @@ fn show_resources(
     seen: &mut Observed,
 ) {
     for resource in desired.resources() {
+        let machine = resource.id.machine();
+        let key = MeshKey::simulated(&machine, Key(1));
+        let reach = Reach::default();
+        if let Some(peer) = PeerFact::new(&machine, &resource.spec, key, reach) {
+            seen.history.peers.insert(machine, peer);
+        }
+    }
+    let table = table_print(&seen.history.peers);
+    for resource in desired.resources() {
         let kind = resource.spec.kind();
         let referred = resource.spec.refers_to().iter();
         let addresses: Vec<_> = referred.map(|id| (id.clone(), public[id])).collect();
-        let fingerprint = resource.spec.fingerprint_at(&addresses);
+        let machine = resource.id.machine();
+        let fingerprint = match kind {
+            Kind::Links => links_print(resource.spec.fingerprint(), table, &machine),
+            _ => resource.spec.fingerprint_at(&addresses),
+        };
         if kind.at_provider() {
             let list = seen
                 .providers

@@ -1,6 +1,6 @@
 //! A plan for programs. Durations are in milliseconds, indices count from 0.
 
-use super::{Planned, Totals};
+use super::{Planned, Source, Totals};
 use quorate_engine::plan::{Held, Reversibility, Slack, Step, Until};
 use quorate_engine::resource::{Kind, Resource};
 use quorate_engine::seam::{Lane, Verb};
@@ -64,7 +64,7 @@ pub(super) fn json(planned: &Planned) -> String {
     let totals = Totals::of(plan);
     let report = Report {
         cluster: &planned.cluster,
-        observed: planned.observed,
+        observed: planned.source != Source::Nothing,
         changes: !plan.is_empty(),
         fingerprint: format!("{:016x}", plan.fingerprint()),
         etcd: plan.slack.map(etcd),

@@ -1,6 +1,6 @@
 //! A plan for people: one line for each step, then the totals.
 
-use super::{Planned, Totals};
+use super::{Planned, Source, Totals};
 use quorate_engine::plan::Step;
 use quorate_sim::report::plain;
 use std::fmt::Write as _;
@@ -26,10 +26,10 @@ const HEAD: [&str; 8] = [
 pub(super) fn table(planned: &Planned, full: bool) -> String {
     let plan = &planned.plan;
     let mut out = String::new();
-    let world = if planned.observed {
-        "the saved observation"
-    } else {
-        "nothing"
+    let world = match planned.source {
+        Source::Nothing => "nothing",
+        Source::Saved => "the saved observation",
+        Source::World => "the world as it is",
     };
     let cluster = plain(&planned.cluster);
     if plan.is_empty() {

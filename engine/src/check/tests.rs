@@ -3,8 +3,9 @@
 use super::*;
 use crate::graph::Desired;
 use crate::manifest::{self, Manifest};
+use crate::mesh::{MeshKey, PeerFact, Reach, links_print, table_print};
 use crate::plan::plan;
-use crate::seam::{ClusterView, HostView, MachineState, NodeView, Seen};
+use crate::seam::{ClusterView, HostView, Key, MachineState, NodeView, Seen};
 use crate::topology::{Roster, Topology};
 use std::sync::Arc;
 
@@ -68,14 +69,23 @@ fn carry_out(step: &Step, desired: &Desired, seen: &mut Observed) {
             let list = seen.providers.get_mut(&**name).unwrap().as_mut().unwrap();
             list.retain(|other| other.id != step.resource);
             seen.hosts.remove(&machine);
+            if step.kind == Kind::Machine {
+                seen.history.prepared.remove(&machine);
+                seen.history.peers.remove(&machine);
+                relink(desired, seen);
+            }
         }
         (Verb::Create | Verb::Update, Lane::Hosts) => {
-            install(
-                seen,
-                &machine,
-                step.kind,
-                desired.get(&step.resource).unwrap().spec.fingerprint(),
-            );
+            let spec = &desired.get(&step.resource).unwrap().spec;
+            install(seen, &machine, step.kind, spec.fingerprint());
+            if step.kind == Kind::Peer {
+                let key = MeshKey::simulated(&machine, Key(seen.history.peers.len() as u64));
+                let peer = PeerFact::new(&machine, spec, key, Reach::default()).unwrap();
+                seen.history.peers.insert(machine.clone(), peer);
+            }
+            if matches!(step.kind, Kind::Peer | Kind::Links) {
+                relink(desired, seen);
+            }
             if step.kind == Kind::Host {
                 seen.history.prepared.insert(machine.clone());
             }
@@ -84,6 +94,22 @@ fn carry_out(step: &Step, desired: &Desired, seen: &mut Observed) {
             }
         }
         (verb, _) => in_cluster(verb, step, desired, seen),
+    }
+}
+
+/// The executor tells every machine that has links of each change of the mesh.
+fn relink(desired: &Desired, seen: &mut Observed) {
+    let table = table_print(&seen.history.peers);
+    for (machine, host) in &mut seen.hosts {
+        let links = desired.get(&machine.child("links"));
+        let (Ok(host), Some(links)) = (host, links) else {
+            continue;
+        };
+        let print = links_print(links.spec.fingerprint(), table, machine);
+        let installed = host.installed.iter_mut();
+        for (_, old) in installed.filter(|(kind, _)| *kind == Kind::Links) {
+            *old = print;
+        }
     }
 }
 

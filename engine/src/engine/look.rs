@@ -3,16 +3,16 @@
 //! First what providers list and what the cluster says, then what is on each machine that was
 //! found. What does not answer is remembered as such.
 
-use super::{Engine, Phase};
+use super::{Engine, Mode, Phase};
 use crate::exec::{Executor, Input, Setup};
 use crate::manifest::ProviderKind;
+use crate::mesh::Reach;
 use crate::observed::{History, Observed};
 use crate::plan::{Plan, Reversibility, Step};
 use crate::resource::{Kind, ResourceId};
-use crate::seam::{Effect, Ending, Fault, FaultClass, Lane, MachineState, Reply, Verb};
+use crate::seam::{Effect, Ending, Fault, FaultClass, Lane, MachineState, Reply, Seen, Verb};
 use crate::time::{Span, Time};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// How long a look waits for one answer, retries included.
@@ -51,6 +51,7 @@ impl Engine {
     /// Asks providers what they list, and the cluster for itself if there may be one.
     pub(super) fn look(&mut self, now: Time, out: &mut Vec<Effect>) {
         let name = &self.task.manifest.metadata.name;
+        let cluster = self.ledger.founder.is_some() && self.task.mode != Mode::Destroy;
         let mut steps = Vec::new();
         for provider in &self.task.manifest.spec.providers {
             if provider.kind != ProviderKind::Static {
@@ -59,7 +60,7 @@ impl Engine {
                 steps.push(read(Verb::List, lane, id, Kind::Machine));
             }
         }
-        if self.ledger.founder.is_some() {
+        if cluster {
             let id = ResourceId::new(format!("{name}/etcd"));
             steps.push(read(Verb::Cluster, Lane::Cluster, id, Kind::EtcdMember));
         }
@@ -96,18 +97,35 @@ impl Engine {
     }
 
     /// Where machines are reached: as listed, or as the manifest says of hosts of one's own.
-    fn reachable_at(&self, seen: &Observed) -> BTreeMap<ResourceId, Ipv4Addr> {
-        let mut addresses = seen.addresses();
+    pub(super) fn reachable_at(&self, seen: &Observed) -> BTreeMap<ResourceId, Reach> {
+        let machines = seen.listed().filter(|(_, seen)| seen.kind == Kind::Machine);
+        let reach = |seen: &Seen| Reach {
+            public: seen.address,
+            private: seen.private,
+        };
+        let mut addresses: BTreeMap<_, _> = machines
+            .map(|(_, seen)| (seen.id.clone(), reach(seen)))
+            .collect();
+        // Hosts of one's own that the manifest does not name any more.
+        for peer in self.ledger.peers.values() {
+            addresses.entry(peer.machine.clone()).or_insert(Reach {
+                public: peer.public,
+                private: peer.private,
+            });
+        }
         for (id, address) in self.own_hosts() {
-            if let Ok(address) = address.parse() {
-                addresses.insert(id, address);
-            }
+            let address = address.parse().ok();
+            let reach = Reach {
+                public: address,
+                private: address,
+            };
+            addresses.insert(id, reach);
         }
         addresses
     }
 
     /// Hosts that exist already, by machine.
-    fn own_hosts(&self) -> Vec<(ResourceId, String)> {
+    pub(super) fn own_hosts(&self) -> Vec<(ResourceId, String)> {
         let manifest = &self.task.manifest;
         let mut hosts = Vec::new();
         for pool in &manifest.spec.node_pools {
@@ -168,10 +186,12 @@ impl Engine {
         seen.history = History {
             lost: lost.map(|(id, _)| id.clone()).collect(),
             prepared,
+            made: self.ledger.made.clone(),
+            peers: self.ledger.peers.clone(),
             founder: self.ledger.founder.clone(),
             founded: self.ledger.founded,
         };
-        self.decide(now, &seen, out);
+        self.decide(now, seen, out);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The loop as a whole is proven in the simulated world; here stand its corners.
 
 use super::*;
+use crate::exec::Guard;
 use crate::quorum::Policy;
 use crate::seam::{Call, Reply};
 use crate::topology::tests::manifest;
@@ -19,6 +20,7 @@ fn engine(mode: Mode, journal: &[Entry]) -> Engine {
         limits: Limits::new(Guard { version, policy }),
         seed: Seed(1),
         uid: 7,
+        agreed: None,
     };
     Engine::new(task, journal)
 }

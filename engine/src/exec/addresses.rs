@@ -1,24 +1,34 @@
 //! Which public addresses go along with a call.
 //!
 //! A spec names machines; their addresses are only known once the machines are there.
-//! Knows only public addresses: those of the mesh are part of specs.
+//! Calls carry public ones; those of the underlay are kept for the mesh.
 
+use crate::mesh::Reach;
 use crate::plan::Step;
 use crate::resource::{Kind, ResourceId, Spec};
 use crate::seam::{Lane, Seen};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// Public addresses by machine.
+/// Where machines are reached.
 #[derive(Debug, Clone, Default)]
-pub(super) struct AddressBook(pub(super) BTreeMap<ResourceId, Ipv4Addr>);
+pub(super) struct AddressBook(pub(super) BTreeMap<ResourceId, Reach>);
 
 impl AddressBook {
     /// Keeps what an answer shows.
     pub(super) fn learn(&mut self, seen: &Seen) {
-        if let (Kind::Machine, Some(address)) = (seen.kind, seen.address) {
-            self.0.insert(seen.id.clone(), address);
+        let reach = Reach {
+            public: seen.address,
+            private: seen.private,
+        };
+        if seen.kind == Kind::Machine && reach != Reach::default() {
+            self.0.insert(seen.id.clone(), reach);
         }
+    }
+
+    /// Where a machine is reached, as far as it is known.
+    pub(super) fn reach(&self, machine: &ResourceId) -> Reach {
+        self.0.get(machine).copied().unwrap_or_default()
     }
 
     /// A machine is gone.
@@ -31,8 +41,10 @@ impl AddressBook {
     pub(super) fn for_step(&self, step: &Step) -> Vec<(ResourceId, Ipv4Addr)> {
         let mut out: BTreeMap<&ResourceId, Ipv4Addr> = BTreeMap::new();
         let mut add = |machine: &ResourceId| {
-            if let Some((id, address)) = self.0.get_key_value(machine) {
-                out.insert(id, *address);
+            if let Some((id, reach)) = self.0.get_key_value(machine)
+                && let Some(address) = reach.public
+            {
+                out.insert(id, address);
             }
         };
         match &step.lane {

@@ -66,10 +66,12 @@ impl Executor {
             let fits = match reply {
                 Reply::Done | Reply::Seen(_) => true,
                 Reply::Absent => what.verb != Verb::Create,
-                Reply::List(_) | Reply::Host(_) | Reply::Cluster(_) => false,
+                Reply::Host(_) => what.kind == Kind::Peer,
+                Reply::List(_) | Reply::Cluster(_) => false,
             };
             assert!(fits, "{} is not answered by {reply:?}", what.title());
             self.record_end(step, Ok(()), outside);
+            self.met(step, &reply, outside);
             self.succeed(step, outside);
             return;
         }
@@ -321,7 +323,7 @@ fn meaning(step: &Step, reply: &Reply) -> Meaning {
                 format!("{} is in state error and will not come up", seen.external),
             )),
         },
-        (Some(Until::Elapsed(_)), _) => panic!("time passes without a call"),
+        (Some(Until::Elapsed(_) | Until::Outdated), _) => panic!("nothing is asked for that"),
         (Some(_), other) => panic!("{} shows one resource, not {other:?}", step.title()),
     }
 }

@@ -6,6 +6,7 @@ use super::lane::LaneState;
 use super::stage::{Ask, Stage};
 use super::{Executor, Outside};
 use crate::journal::Entry;
+use crate::mesh::table_print;
 use crate::plan::Step;
 use crate::resource::{Kind, ResourceId};
 use crate::seam::{Call, CallId, Effect, Lane, Verb};
@@ -64,6 +65,9 @@ impl Executor {
         if ask == Ask::Act {
             let state = &mut self.steps[step as usize];
             state.attempts += 1;
+            if what.kind == Kind::Links {
+                state.told = Some(table_print(&outside.ledger.peers));
+            }
             if what.verb.mutates() {
                 outside.record(Entry::Started {
                     run: self.run,

@@ -63,7 +63,7 @@ impl Stage {
         match self {
             Blocked(0) => matches!(
                 next,
-                Turn | Queued(Act) | Waiting(Confirm(Doubt::Lost) | Elapse) | Skipped
+                Turn | Queued(Act) | Waiting(Confirm(Doubt::Lost) | Elapse) | Done | Skipped
             ),
             Blocked(missing) => next == Blocked(missing - 1) || next == Skipped,
             Turn => matches!(next, Queued(Guard) | Failed | Skipped),
@@ -85,7 +85,9 @@ impl Stage {
                 let resumes = if ask == Guard { Turn } else { Queued(ask) };
                 next == resumes || matches!(next, Failed | Skipped)
             }
-            Done | Failed | Skipped => false,
+            // Links that are out of date.
+            Done => next == Waiting(Act),
+            Failed | Skipped => false,
         }
     }
 }
@@ -116,6 +118,10 @@ pub(super) struct StepState {
     pub(super) last: Option<Fault>,
     /// When the guard last said yes.
     pub(super) judged: Time,
+    /// Which state of the mesh it was told, if it makes links.
+    pub(super) told: Option<u64>,
+    /// Those that wait for it have been let go.
+    pub(super) released: bool,
     /// Draws for its back-off, once it needs some.
     pub(super) jitter: Option<Stream>,
 }
@@ -135,6 +141,8 @@ impl StepState {
             failures: 0,
             last: None,
             judged: Time::ZERO,
+            told: None,
+            released: false,
             jitter: None,
         }
     }

@@ -5,11 +5,13 @@
 use super::stage::{Ask, Doubt, Stage};
 use super::{Alarm, Executor, Outside};
 use crate::journal::Entry;
+use crate::mesh::table_print;
 use crate::plan::Until;
 use crate::resource::Kind;
 use crate::seam::{Fault, FaultClass, Lane, Notice, Verb};
 use crate::time::Span;
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 impl Executor {
     pub(super) fn begin(&mut self, outside: &mut Outside<'_>) {
@@ -48,7 +50,10 @@ impl Executor {
             && matches!(what.lane, Lane::Provider(_))
             && (outside.ledger.in_flight.get(&what.resource) == Some(&Verb::Create)
                 || outside.ledger.made.contains(&what.resource));
-        if let Some(Until::Elapsed(span)) = what.until {
+        if self.dormant(step) {
+            self.steps[step as usize].told = Some(table_print(&outside.ledger.peers));
+            self.done(step, outside);
+        } else if let Some(Until::Elapsed(span)) = what.until {
             self.start_clock(step, outside);
             self.wait(step, Ask::Elapse, span, outside);
         } else if doubtful {
@@ -141,19 +146,30 @@ impl Executor {
 
     /// The step has succeeded.
     pub(super) fn succeed(&mut self, step: u32, outside: &mut Outside<'_>) {
-        let what = &self.plan.steps[step as usize];
-        if what.kind == Kind::Machine && what.verb == Verb::Delete {
-            self.addresses.forget(&what.resource);
-        }
+        let plan = Arc::clone(&self.plan);
+        let what = &plan.steps[step as usize];
         let begun = self.steps[step as usize].begun;
         outside.say(Notice::Finished {
             step: what.title(),
             took: outside.now.since(begun.expect("what succeeds has begun")),
         });
+        if what.verb == Verb::Delete && matches!(what.kind, Kind::Machine | Kind::Host) {
+            let machine = what.resource.machine();
+            self.addresses.forget(&machine);
+            self.parted(&machine, outside);
+        }
+        self.done(step, outside);
+        self.refresh(step, outside);
+    }
+
+    /// The step is done, whether or not it had to do anything.
+    fn done(&mut self, step: u32, outside: &mut Outside<'_>) {
         self.close(step, Stage::Done);
         self.summary.done += 1;
-        self.release(self.steps[step as usize].dependants.clone(), outside);
-        self.release(self.steps[step as usize].followers.clone(), outside);
+        if !std::mem::replace(&mut self.steps[step as usize].released, true) {
+            self.release(self.steps[step as usize].dependants.clone(), outside);
+            self.release(self.steps[step as usize].followers.clone(), outside);
+        }
     }
 
     /// One thing less that these steps wait for.
@@ -180,6 +196,9 @@ impl Executor {
         });
         self.close(step, Stage::Failed);
         self.summary.failed.push((title, fault));
+        if std::mem::replace(&mut self.steps[step as usize].released, true) {
+            return;
+        }
         self.release(self.steps[step as usize].followers.clone(), outside);
         let mut stack = self.steps[step as usize].dependants.clone();
         while let Some(next) = stack.pop() {
@@ -197,6 +216,9 @@ impl Executor {
     fn skip(&mut self, step: u32, outside: &mut Outside<'_>) {
         self.close(step, Stage::Skipped);
         self.summary.skipped += 1;
+        if std::mem::replace(&mut self.steps[step as usize].released, true) {
+            return;
+        }
         self.release(self.steps[step as usize].followers.clone(), outside);
     }
 

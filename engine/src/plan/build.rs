@@ -6,12 +6,14 @@
 mod entry;
 mod leaving;
 mod members;
+mod mesh;
 mod nodes;
 
 use super::condition::{Condition, conditions};
 use super::draft::{Draft, Ref};
 use super::index::Index;
 use super::{MemberChange, Plan, Slack};
+use crate::drift::drift;
 use crate::graph::Desired;
 use crate::observed::{Observed, Sight};
 use crate::quorum;
@@ -39,6 +41,7 @@ pub fn plan(desired: &Desired, seen: &Observed) -> Plan {
     build.shared();
     build.remove_dead_members();
     build.machines();
+    build.links();
     build.found();
     build.add_members();
     build.workers();
@@ -132,7 +135,14 @@ impl<'a> Build<'a> {
                 self.draft
                     .step(Verb::Update, resource, "differs from the manifest");
             }
-            Sight::Seen(_) => {}
+            Sight::Seen(seen) => {
+                let drift = drift(&resource.spec, seen);
+                if !drift.is_empty() {
+                    let fields: Vec<_> = drift.iter().map(ToString::to_string).collect();
+                    let why = format!("changed by somebody else: {}", fields.join("; "));
+                    self.draft.step(Verb::Update, resource, &why);
+                }
+            }
         }
     }
 

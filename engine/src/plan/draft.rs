@@ -137,6 +137,12 @@ impl Draft {
         self.makers.insert(id.clone(), step);
     }
 
+    /// Whether a step makes, changes or removes something of a kind.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        let mut steps = self.graph.node_weights();
+        steps.any(|step| step.kind == kind && step.verb.mutates())
+    }
+
     /// Every step by which a node joins the cluster.
     pub(super) fn joins(&self) -> Vec<Ref> {
         let join = |index: &Ref| {

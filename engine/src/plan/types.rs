@@ -58,7 +58,7 @@ pub struct Step {
     pub change: Option<MemberChange>,
     /// etcd's slack after it, if it changes that.
     pub slack: Option<Slack>,
-    /// For [`Verb::Describe`]: what is waited for.
+    /// What is waited for: by [`Verb::Describe`], and by mesh links.
     pub until: Option<Until>,
 }
 
@@ -105,6 +105,9 @@ pub enum Until {
     Absent,
     /// So much time has passed since the step began: no call is made.
     Elapsed(Span),
+    /// Of mesh links, which are as they should be: another step changes the mesh. Until then no
+    /// call is made.
+    Outdated,
 }
 
 /// A change of etcd's membership.

@@ -33,14 +33,16 @@ pub struct Limit {
 
 /// How full a limit's bucket is.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub struct Bucket {
     limit: Limit,
     /// When the bucket is full again if nobody asks.
     full_at: Time,
 }
 
 impl Bucket {
-    pub(super) fn new(limit: Limit) -> Self {
+    /// A full one.
+    #[must_use]
+    pub fn new(limit: Limit) -> Self {
         Self {
             limit,
             full_at: Time::ZERO,
@@ -48,7 +50,8 @@ impl Bucket {
     }
 
     /// The same bucket under another limit: what was taken out stays out.
-    pub(super) fn under(mut self, limit: Limit) -> Self {
+    #[must_use]
+    pub fn under(mut self, limit: Limit) -> Self {
         self.limit = limit;
         self
     }
@@ -60,7 +63,8 @@ impl Bucket {
     /// How long `cost` requests must wait; zero where they may go now. `divisor` is how many times
     /// smaller and slower the bucket is at the moment. A cost above the burst counts as the burst:
     /// else it could never go.
-    pub(super) fn wait(&self, now: Time, cost: u32, divisor: u32) -> Span {
+    #[must_use]
+    pub fn wait(&self, now: Time, cost: u32, divisor: u32) -> Span {
         let divisor = divisor.max(1);
         let burst = (self.limit.burst / divisor).max(1);
         let interval = self.limit.interval.times(u64::from(divisor));
@@ -68,8 +72,31 @@ impl Bucket {
         self.full_at.since(now) - room
     }
 
+    /// The limit itself.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// When it is full again if nobody asks.
+    #[must_use]
+    pub fn full_at(&self) -> Time {
+        self.full_at
+    }
+
+    /// Requests that may go at once.
+    #[must_use]
+    pub fn left(&self, now: Time) -> u32 {
+        let taken = self
+            .full_at
+            .since(now)
+            .0
+            .div_ceil(self.limit.interval.0.max(1));
+        self.limit.burst - taken.min(u64::from(self.limit.burst)) as u32
+    }
+
     /// Takes `cost` requests out.
-    pub(super) fn take(&mut self, now: Time, cost: u32, divisor: u32) {
+    pub fn take(&mut self, now: Time, cost: u32, divisor: u32) {
         let interval = self.limit.interval.times(u64::from(divisor.max(1)));
         self.full_at = self.full_at.max(now) + interval.times(u64::from(cost.max(1)));
     }
@@ -94,6 +121,9 @@ mod tests {
             assert_eq!(bucket.wait(now, 1, 1), Span::ZERO);
             bucket.take(now, 1, 1);
         }
+        assert_eq!(bucket.left(now), 0);
+        assert_eq!(bucket.left(now + Span::from_ms(2_500)), 2);
+        assert_eq!(bucket.left(bucket.full_at()), 10);
         assert_eq!(bucket.wait(now, 1, 1), Span::from_secs(1));
         assert_eq!(bucket.wait(now, 3, 1), Span::from_secs(3));
         let later = now + Span::from_secs(3);

@@ -5,6 +5,7 @@
 use super::stock::{Inside, Installed, Life, Power, Thing, external};
 use super::trouble::Place;
 use super::{Account, Change, Cloud, CloudEvent, Ground};
+use quorate_engine::mesh::{MeshKey, PeerFact};
 use quorate_engine::random::Stream;
 use quorate_engine::resource::{Kind, Resource, ResourceId, Spec};
 use quorate_engine::time::Span;
@@ -205,6 +206,17 @@ impl Cloud {
             .into_iter()
             .flat_map(|inside| inside.installed.values());
         all.map(|installed| &installed.resource)
+    }
+
+    /// A machine's end of the mesh: its key, and the peers it was told of.
+    #[must_use]
+    pub fn mesh(&self, machine: &ResourceId) -> (Option<MeshKey>, Arc<[PeerFact]>) {
+        let serial = self.stock.machine(machine);
+        let inside = serial.and_then(|serial| self.stock.things[serial].inside.as_ref());
+        let all = || inside.iter().flat_map(|inside| inside.installed.values());
+        let told = all().find(|it| it.resource.spec.kind() == Kind::Links);
+        let peers = told.map(|links| Arc::clone(&links.peers));
+        (all().find_map(|it| it.mesh_key), peers.unwrap_or_default())
     }
 
     /// A machine as it truly is; none where there is none, or only one on its way out.

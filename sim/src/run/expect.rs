@@ -43,6 +43,10 @@ fn safety(play: &Play<'_>) -> Vec<Held> {
             "no orphan and no duplicate at any provider",
         ),
         (
+            Invariant::Mesh,
+            "every two machines have a tunnel once converged",
+        ),
+        (
             Invariant::Plan,
             "every plan is sound, and a converged world plans empty",
         ),

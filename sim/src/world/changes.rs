@@ -211,8 +211,9 @@ impl World {
                 self.with_kube(|kube, ground| kube.add_node(ground, host, &node));
                 self.refresh_balancers();
             }
-            Spec::Host { .. } | Spec::Peer { .. } | Spec::Links { .. } => {}
-            Spec::Network { .. }
+            Spec::Peer { .. } | Spec::Links { .. } => self.mesh_changed(machine, host),
+            Spec::Host { .. }
+            | Spec::Network { .. }
             | Spec::Firewall { .. }
             | Spec::Machine { .. }
             | Spec::EtcdMember { .. }

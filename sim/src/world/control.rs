@@ -117,6 +117,7 @@ impl Control {
             | Entry::Allocated { .. }
             | Entry::Met { .. }
             | Entry::Parted { .. }
+            | Entry::Destroyed
             | Entry::Started { .. }
             | Entry::Finished { .. }
             | Entry::Adopted { .. }
@@ -331,6 +332,7 @@ impl World {
                     self.stage.note(Track::Engine, "converged: nothing to do");
                 }
                 self.check_owned();
+                self.check_mesh();
             }
             Notice::Planned { steps: 0, held } if held.is_empty() => {}
             Notice::Planned { steps, held } => {

@@ -69,9 +69,10 @@ pub(super) fn led(etcd: Option<&Etcd>, stage: &Stage, host: u16) -> bool {
 pub(super) fn api_writable(etcd: Option<&Etcd>, stage: &Stage, from: Seat) -> bool {
     let able = |host: u16| stage.api_up(host) && led(etcd, stage, host);
     match from {
-        Seat::Node(node) => stage
-            .api_hosts()
-            .any(|host| able(host) && (host == node || stage.reaches(node, host))),
+        Seat::Node(node) => stage.api_hosts().any(|host| {
+            let near = host == node || (stage.reaches(node, host) && stage.linked(node, host));
+            able(host) && near
+        }),
         Seat::ControlPlane(host) => able(host),
         Seat::Operator => stage
             .api_hosts()

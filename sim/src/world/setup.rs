@@ -325,6 +325,7 @@ fn task(settings: &WorldSettings) -> Task {
         limits: Limits::new(Guard { version, policy }),
         seed: settings.seed,
         uid: settings.seed.stream("cluster", "uid").bits(),
+        agreed: None,
     }
 }
 

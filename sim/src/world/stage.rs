@@ -3,6 +3,7 @@
 //! Models do not call each other. What one does that others feel goes into [`Stage::outbox`] and is
 //! handed on between two events.
 
+use super::mesh::MeshEnd;
 use super::{Cross, Happening};
 use crate::etcd::MemberId;
 use crate::kernel::{Chain, Queue};
@@ -27,6 +28,8 @@ pub(crate) struct Host {
     pub(crate) paused: bool,
     /// From when on the API server on it serves; none where there is none.
     pub(crate) api_from: Option<Time>,
+    /// Its end of the mesh.
+    pub(crate) mesh: MeshEnd,
     /// The member on it.
     pub(crate) member: Option<MemberId>,
     /// Counts boots: timers of earlier ones are void.
@@ -141,6 +144,7 @@ impl Stage {
             alive: true,
             paused: false,
             api_from: None,
+            mesh: MeshEnd::default(),
             member: None,
             boot: 0,
         }));

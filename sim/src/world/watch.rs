@@ -26,6 +26,8 @@ pub enum Invariant {
     Guard,
     /// What exists at providers is desired, and exists once.
     Owned,
+    /// Machines of a world that is as desired reach each other over the mesh.
+    Mesh,
     /// Every plan is sound, and a world that is as desired plans empty.
     Plan,
 }

@@ -10,6 +10,15 @@ use crate::time::Span;
 
 const WHY: &str = "not in the manifest";
 
+/// How a machine leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving<'a> {
+    /// Its provider removes it.
+    Deleted(&'a str),
+    /// It is one's own: what was put there is taken off.
+    Reset,
+}
+
 impl Build<'_> {
     /// Removes machines that are listed and not desired.
     pub(super) fn departures(&mut self) {
@@ -20,11 +29,28 @@ impl Build<'_> {
             .map(|(provider, seen)| (provider.to_owned(), seen.clone()))
             .collect();
         for (provider, machine) in leaving {
-            self.departure(&provider, &machine.id);
+            self.departure(Leaving::Deleted(&provider), &machine.id);
+        }
+        let own: Vec<_> = self.own_leaving().cloned().collect();
+        for machine in own {
+            self.departure(Leaving::Reset, &machine);
         }
     }
 
-    fn departure(&mut self, provider: &str, machine: &ResourceId) {
+    /// Hosts of one's own that were prepared and are not desired any more.
+    pub(super) fn own_leaving(&self) -> impl Iterator<Item = &ResourceId> {
+        let history = &self.seen.history;
+        let own = history.prepared.difference(&history.made);
+        let listed = |id: &ResourceId| self.seen.listed().any(|(_, seen)| seen.id == *id);
+        own.filter(move |id| self.desired.get(id).is_none() && !listed(id))
+    }
+
+    fn departure(&mut self, how: Leaving<'_>, machine: &ResourceId) {
+        if how == Leaving::Reset && !self.seen.answers(machine) {
+            let why = "to be reset once it answers; `quorate forget` if it never will";
+            self.draft.hold(machine, why);
+            return;
+        }
         if self.seen.cluster.is_some() && self.cluster().is_none() {
             self.draft
                 .hold(machine, "to be removed once the cluster answers");
@@ -35,17 +61,22 @@ impl Build<'_> {
             before.extend(self.leave_cluster(machine, before.first().copied()));
         }
         before.extend(self.leave_dns(machine));
-        let delete = self
-            .draft
-            .bare(Verb::Delete, (machine, Kind::Machine, provider), WHY);
+        let host = machine.child("host");
+        let target = match how {
+            Leaving::Deleted(provider) => (machine, Kind::Machine, provider),
+            Leaving::Reset => (&host, Kind::Host, ""),
+        };
+        let delete = self.draft.bare(Verb::Delete, target, WHY);
         for step in before {
             self.draft.after(delete, step);
         }
         for balanced in self.rebalanced.clone() {
             self.draft.settled(delete, balanced);
         }
-        let absent = self.wait_until_absent((machine, provider), delete);
-        self.draft.name(&gone(machine), absent);
+        if let Leaving::Deleted(provider) = how {
+            let absent = self.wait_until_absent((machine, provider), delete);
+            self.draft.name(&gone(machine), absent);
+        }
     }
 
     /// Drains a node and removes its Node object.

@@ -131,7 +131,7 @@ fn ssh_needs_a_path_and_a_booted_machine_at_that_address() {
 fn a_join_that_the_cluster_refuses_leaves_nothing() {
     let mut world = world(4);
     let host = own(&mut world);
-    for resource in [os(&host), peer(&host)] {
+    for resource in [os(&host), peer(&host), links(&host)] {
         world.host(Verb::Create, &resource).expect("done");
     }
     world.sky.refused = true;
@@ -141,7 +141,7 @@ fn a_join_that_the_cluster_refuses_leaves_nothing() {
     );
     assert_eq!(
         view(world.host(Verb::Probe, &host)),
-        [Kind::Host, Kind::Peer]
+        [Kind::Host, Kind::Peer, Kind::Links]
     );
 }
 

@@ -24,11 +24,24 @@ impl World {
         if let Some(member) = self.member_on(host) {
             return self.wait(number, Stage::Start(member), JOIN);
         }
+        if let Some(apart) = self.apart_from(host) {
+            let why = format!("no tunnel to {apart} yet");
+            return self.refuse(number, FaultClass::Busy, &why);
+        }
         let Some(member) = self.etcd.as_mut().and_then(Etcd::provision) else {
             return self.refuse(number, FaultClass::Invalid, "this run has no member left");
         };
         self.stage.seat_member(member, host);
         self.request(number, Request::Change(Change::AddLearner(member)), None);
+    }
+
+    /// A voter that runs, is reached, and has no tunnel to the host.
+    fn apart_from(&self, host: u16) -> Option<&str> {
+        let voters = self.etcd.as_ref()?.config().voters;
+        let mut seats = voters.map(|member| self.stage.host_of(member));
+        let apart = seats
+            .find(|seat| self.orchestrator_reaches(*seat) && !self.stage.linked(host, *seat))?;
+        Some(&self.stage.host(apart)?.label)
     }
 
     /// The member on a host that is part of the configuration.
