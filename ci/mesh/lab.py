@@ -12,6 +12,7 @@ import pathlib
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -185,7 +186,9 @@ class Agent:
         if self.process.poll() is not None:
             raise Broken(f"{self.kind} ended with {self.process.returncode}: "
                          f"{self.log.read_text(errors='replace').strip()[-400:]}")
-        return attempt("wg", "show", self.interface).returncode == 0
+        # Not by `wg`: it deletes a socket that refuses, as one does between bind and listen.
+        with socket.socket(socket.AF_UNIX) as uapi:
+            return uapi.connect_ex(str(self.socket)) == 0
 
     def stop(self, how=signal.SIGTERM, seconds=5):
         """Ends the process; its exit code."""
@@ -311,10 +314,10 @@ def sweep():
         pid = scratch.name.removeprefix(PREFIX).split("-")[0]
         if pid.isdigit() and not alive(int(pid)):
             shutil.rmtree(scratch, ignore_errors=True)
-    for socket in SOCKETS.glob("qm*x*.*"):
+    for path in SOCKETS.glob("qm*x*.*"):
         with contextlib.suppress(ValueError):
-            if not alive(int(socket.name[2:].split("x")[0], 16)):
-                socket.unlink(missing_ok=True)
+            if not alive(int(path.name[2:].split("x")[0], 16)):
+                path.unlink(missing_ok=True)
 
 
 def alive(pid):
