@@ -20,15 +20,19 @@ def rekey(scene, kinds, first_begins):
     times, end = [begins.handshake(waits)], time.monotonic() + REKEY_S + 16
     with scene.serving(waits), \
             scene.flowing(begins, waits.address, "pings over the renewal", 0.1):
-        transfer = scene.begin(begins, waits.address, "both", 1_000_000 * (REKEY_S + 12), 1_000_000)
+        transfer = scene.begin(begins, waits.address, "both", 1_000_000 * (REKEY_S + 12),
+                               1_000_000)
         while time.monotonic() < end:
             time.sleep(1)
             if begins.handshake(waits) != times[-1]:
                 times.append(begins.handshake(waits))
         scene.finish(transfer, "TCP both ways over the renewal")
     gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    # wireguard-go may arm its timer for a retry when the answer is there already: 5 s later it
+    # shakes hands once more.
+    spare = begins.kind == "wireguard-go" and gaps[1:] and gaps[1] in (5, 6)
     scene.check(f"{begins.kind} renews the session after {REKEY_S} s",
-                len(gaps) == 1 and REKEY_S - 1 <= gaps[0] <= REKEY_S + 6,
+                len(gaps) == (2 if spare else 1) and REKEY_S - 1 <= gaps[0] <= REKEY_S + 6,
                 f"handshakes {', '.join(f'{gap} s' for gap in gaps) or 'none'} after the one before")
     seen = waits.handshake(begins)
     scene.check(f"{waits.kind} knows the new session", abs(seen - times[-1]) <= 1,

@@ -12,6 +12,7 @@ import pathlib
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -107,10 +108,11 @@ class Node:
     def start(self, *words, log=None, stdin=subprocess.DEVNULL):
         """Starts a process in the node; the lab ends it."""
         out = open(log, "w", encoding="utf-8") if log else subprocess.PIPE
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", self.namespace, *(str(word) for word in words)],
-            stdin=stdin, stdout=out, stderr=subprocess.STDOUT, text=True, errors="replace")
-        self.lab.processes.append(process)
+        with self.lab.standing():
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", self.namespace, *(str(word) for word in words)],
+                stdin=stdin, stdout=out, stderr=subprocess.STDOUT, text=True, errors="replace")
+            self.lab.processes.append(process)
         return process
 
     def forward(self):
@@ -184,7 +186,9 @@ class Agent:
         if self.process.poll() is not None:
             raise Broken(f"{self.kind} ended with {self.process.returncode}: "
                          f"{self.log.read_text(errors='replace').strip()[-400:]}")
-        return attempt("wg", "show", self.interface).returncode == 0
+        # Not by `wg`: it deletes a socket that refuses, as one does between bind and listen.
+        with socket.socket(socket.AF_UNIX) as uapi:
+            return uapi.connect_ex(str(self.socket)) == 0
 
     def stop(self, how=signal.SIGTERM, seconds=5):
         """Ends the process; its exit code."""
@@ -235,18 +239,28 @@ class Lab:
     def __init__(self, commands, name="", link_mtu=1500):
         self.commands, self.name, self.link_mtu = commands, name, link_mtu
         self.nodes, self.processes, self.agents = [], [], []
-        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
-        self.closing = threading.Lock()
+        self.scratch, self.closed, self.closing = None, False, threading.Lock()
 
     def __enter__(self):
+        with self.standing():
+            self.scratch = pathlib.Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         return self
+
+    @contextlib.contextmanager
+    def standing(self):
+        """What is made in here is there before the lab is closed, or not made at all."""
+        with self.closing:
+            if self.closed:
+                raise Broken("the lab is closed")
+            yield
 
     def __exit__(self, *_):
         self.close()
 
     def node(self, name):
-        node = Node(self, f"{self.name}-{name}" if self.name else name)
-        self.nodes.append(node)
+        with self.standing():
+            node = Node(self, f"{self.name}-{name}" if self.name else name)
+            self.nodes.append(node)
         return node
 
     def secret(self, name, text):
@@ -265,6 +279,7 @@ class Lab:
 
     def close(self):
         with self.closing:
+            self.closed = True
             for process in self.processes:
                 if process.poll() is None:
                     process.kill()
@@ -275,7 +290,8 @@ class Lab:
                 remove(node.namespace)
             for agent in self.agents:
                 agent.forget()
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            if self.scratch:
+                shutil.rmtree(self.scratch, ignore_errors=True)
             self.processes, self.nodes, self.agents = [], [], []
 
 
@@ -288,16 +304,20 @@ def remove(namespace):
 
 
 def sweep():
-    """Removes what a killed run left: namespaces and sockets whose process is gone."""
+    """Removes what a killed run left: namespaces, files and sockets whose process is gone."""
     for line in sh("ip", "netns", "list").split("\n"):
         name = line.split(" ")[0]
         pid = name.removeprefix(PREFIX).split("-")[0]
         if name.startswith(PREFIX) and pid.isdigit() and not alive(int(pid)):
             remove(name)
-    for socket in SOCKETS.glob("qm*x*.*"):
+    for scratch in pathlib.Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        pid = scratch.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdigit() and not alive(int(pid)):
+            shutil.rmtree(scratch, ignore_errors=True)
+    for path in SOCKETS.glob("qm*x*.*"):
         with contextlib.suppress(ValueError):
-            if not alive(int(socket.name[2:].split("x")[0], 16)):
-                socket.unlink(missing_ok=True)
+            if not alive(int(path.name[2:].split("x")[0], 16)):
+                path.unlink(missing_ok=True)
 
 
 def alive(pid):

@@ -85,7 +85,8 @@ class Scene:
             self.check(what, False, f"not done: {cut}")
             return
         streams = [line.split() for line in said.split("\n")]
-        seen = ", ".join(f"{words[0]} {int(words[1]) / 1e6:g} MB sha256 {words[2][:8]}/{words[3][:8]}"
+        seen = ", ".join(f"{words[0]} {int(words[1]) / 1e6:g} MB "
+                         f"sha256 {words[2][:8]}/{words[3][:8]}"
                          for words in streams if len(words) == 4 and len(words[3]) == 64)
         self.check(what, process.returncode == 0, seen or said.strip()[-200:])
 
