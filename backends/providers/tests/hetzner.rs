@@ -89,11 +89,15 @@ fn firewall(public_ports: &[u16]) -> Arc<Resource> {
 }
 
 fn machine(id: &str, machine_type: &str) -> Arc<Resource> {
+    machine_of(id, machine_type, "debian-12")
+}
+
+fn machine_of(id: &str, machine_type: &str, image: &str) -> Arc<Resource> {
     let spec = Spec::Machine {
         region: "fsn1".to_owned(),
         zone: "fsn1".to_owned(),
         machine_type: machine_type.to_owned(),
-        image: "debian-12".to_owned(),
+        image: image.to_owned(),
         spot: false,
         roles: Vec::new(),
         existing: None,
@@ -129,7 +133,10 @@ fn sample(stranger: Option<&dyn Provider>) -> Sample<'_> {
         held: vec![network().id.clone(), firewall(&[]).id.clone()],
         refused: vec![
             (machine("shop/cp/8", "cx999"), FaultClass::Invalid),
-            (machine("shop/cp/-9-", "cx23"), FaultClass::Invalid),
+            (
+                machine_of("shop/cp/9", "cx23", "windows-95"),
+                FaultClass::Invalid,
+            ),
         ],
         stranger: stranger.map(|stranger| (stranger, resources.clone())),
         resources,
@@ -342,7 +349,7 @@ async fn each_trouble_has_its_class() {
     let strange = adapter_with(&cloud, 1, "hunter3");
     let refused = class_of(&cloud, &strange, &server).await;
     assert_eq!(refused.class, FaultClass::Auth);
-    let problems = strange.preflight(&[server.clone()]).await;
+    let problems = strange.preflight(std::slice::from_ref(&server)).await;
     assert!(problems[0].fix.contains("HCLOUD_TOKEN"), "{problems:?}");
     // Lost, and done or not: the engine has to look.
     for done in [true, false] {
