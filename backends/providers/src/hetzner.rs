@@ -90,6 +90,12 @@ impl Hetzner {
         format!("{}=={uid:016x},{}=={cluster}", labels::UID, labels::CLUSTER)
     }
 
+    /// What finds things that carry this id.
+    fn selector_of(&self, id: &ResourceId) -> String {
+        let text = id.as_str().replace('/', "_");
+        format!("{},{}=={text}", self.selector(), labels::ID)
+    }
+
     /// What finds things of this cluster at this provider instance: two instances may be one
     /// project.
     fn selector_here(&self) -> String {
@@ -125,10 +131,14 @@ impl Hetzner {
         Ok(found.into_iter().next())
     }
 
-    /// The thing with this id, if it is there and ours.
+    /// The thing with this id, if it is there and ours. It is found by its labels: a name can be
+    /// changed by other hands, and what is ours has to go all the same.
     async fn find<T: Thing>(&self, id: &ResourceId) -> Result<Option<(T, Labels)>, Fault> {
-        let found: Option<T> = self.named(&labels::name(id)).await?;
-        Ok(found.and_then(|thing| {
+        let selector = self.selector_of(id);
+        let query = [("label_selector", selector.as_str()), PER_PAGE];
+        let path = format!("/{}", T::MANY);
+        let found: Vec<T> = self.api.list(&path, &query, T::MANY).await?;
+        Ok(found.into_iter().find_map(|thing| {
             let labels = self.ours(thing.labels())?;
             (labels.id == *id).then_some((thing, labels))
         }))
@@ -224,8 +234,7 @@ impl Hetzner {
         {
             return Err(in_use(id));
         }
-        let text = id.as_str().replace('/', "_");
-        let selector = format!("{},{}=={text}", self.selector(), labels::ID);
+        let selector = self.selector_of(id);
         let (keys, groups) = tokio::try_join!(
             self.parts(PARTS[0], &selector),
             self.parts(PARTS[1], &selector)

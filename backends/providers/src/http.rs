@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ impl Api {
         patience: Patience,
     ) -> Result<Self, Problem> {
         let base = endpoint.trim_end_matches('/').to_owned();
-        check_endpoint(&base)?;
+        let url = check_endpoint(&base)?;
         let mut headers = HeaderMap::new();
         let bearer = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
         let mut bearer = bearer.map_err(|_| Problem {
@@ -111,7 +112,12 @@ impl Api {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         // Somebody else in this process may have chosen first: then that choice stands.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
+        let builder = match is_here(&url) {
+            // A proxy would be told the token in clear, and leads away from here.
+            true => Client::builder().no_proxy(),
+            false => Client::builder(),
+        };
+        let client = builder
             .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             // A redirect would take the token, or a body with keys in it, elsewhere.
@@ -318,19 +324,24 @@ fn owned(query: &[(&str, &str)]) -> Query {
     query.iter().map(pair).collect()
 }
 
+/// Whether an address leads to this machine.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.parse::<Ipv4Addr>();
+    host == "localhost" || host == "[::1]" || address.is_ok_and(|it| it.is_loopback())
+}
+
 /// An address, over TLS unless it leads to this machine.
-fn check_endpoint(base: &str) -> Result<(), Problem> {
+fn check_endpoint(base: &str) -> Result<Url, Problem> {
     let url = Url::parse(base).ok().filter(|url| url.host().is_some());
     let wrong = |why: &str| Problem {
         what: format!("the endpoint `{base}` {why}"),
         fix: "give one like `https://host/path`; `http` only for this machine".to_owned(),
     };
     let url = url.ok_or_else(|| wrong("is no address"))?;
-    let host = url.host_str().unwrap_or_default();
-    let local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
     match url.scheme() {
-        "https" => Ok(()),
-        "http" if local => Ok(()),
+        "https" => Ok(url),
+        "http" if is_here(&url) => Ok(url),
         "http" => Err(wrong("would carry the token in clear over a network")),
         _ => Err(wrong("is neither https nor http")),
     }

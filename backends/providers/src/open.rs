@@ -102,7 +102,13 @@ mod tests {
         assert_eq!(blank, missing);
         let broken = refusal(site("hetzner", Some("hunter2\u{1}"), None), None);
         assert!(!format!("{broken:?}").contains("hunter2"), "{broken:?}");
-        for wrong in ["http://api.example/v1", "ftp://127.0.0.1", "nonsense"] {
+        let wrong = [
+            "http://api.example/v1",
+            "http://127.example/v1",
+            "ftp://[::1]",
+            "nonsense",
+        ];
+        for wrong in wrong {
             let problem = refusal(site("hetzner", Some("t"), None), Some(wrong));
             assert!(problem.what.contains(wrong), "{problem:?}");
         }

@@ -13,7 +13,6 @@ use quorate_providers::{Owner, Pending, Problem, Provider, Secret, Site};
 use quorate_serve::{FaultVerb, Handle, Settings, Vendor, serve};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -91,11 +90,15 @@ fn firewall(public_ports: &[u16]) -> Arc<Resource> {
 }
 
 fn machine(id: &str, machine_type: &str) -> Arc<Resource> {
+    machine_of(id, machine_type, "debian-12")
+}
+
+fn machine_of(id: &str, machine_type: &str, image: &str) -> Arc<Resource> {
     let spec = Spec::Machine {
         region: "fsn1".to_owned(),
         zone: "fsn1".to_owned(),
         machine_type: machine_type.to_owned(),
-        image: "debian-12".to_owned(),
+        image: image.to_owned(),
         spot: false,
         roles: Vec::new(),
         existing: None,
@@ -131,7 +134,10 @@ fn sample(stranger: Option<&dyn Provider>) -> Sample<'_> {
         held: vec![network().id.clone(), firewall(&[]).id.clone()],
         refused: vec![
             (machine("shop/cp/8", "cx999"), FaultClass::Invalid),
-            (machine("shop/Not A Name/1", "cx23"), FaultClass::Invalid),
+            (
+                machine_of("shop/cp/9", "cx23", "windows-95"),
+                FaultClass::Invalid,
+            ),
         ],
         stranger: stranger.map(|stranger| (stranger, resources.clone())),
         resources,
@@ -145,21 +151,22 @@ fn sample(stranger: Option<&dyn Provider>) -> Sample<'_> {
 /// Tries again as the engine does: what was not done at once, what may have been done after a look.
 struct Stubborn {
     adapter: Hetzner,
-    troubles: AtomicU32,
 }
 
 impl Stubborn {
     const TRIES: u32 = 60;
 
     fn new(adapter: Hetzner) -> Self {
-        Self {
-            adapter,
-            troubles: AtomicU32::new(0),
-        }
+        Self { adapter }
+    }
+
+    async fn back_off(failures: u32) {
+        let wait_ms = 10 << failures.min(5);
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
     }
 
     async fn insist(&self, call: &Call) -> Outcome {
-        for _ in 0..Self::TRIES {
+        for failures in 0..Self::TRIES {
             let outcome = self.adapter.call(call).await;
             let class = match &outcome {
                 Err(fault) => fault.class,
@@ -168,8 +175,7 @@ impl Stubborn {
             if !matches!(class, FaultClass::Retryable | FaultClass::Unknown) {
                 return outcome;
             }
-            self.troubles.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            Self::back_off(failures).await;
             if class == FaultClass::Unknown && call.verb == Verb::Create {
                 let mut look = call.clone();
                 look.verb = Verb::Describe;
@@ -189,12 +195,12 @@ impl Provider for Stubborn {
 
     fn preflight<'a>(&'a self, wanted: &'a [Arc<Resource>]) -> Pending<'a, Vec<Problem>> {
         Box::pin(async move {
-            for _ in 0..Self::TRIES {
+            for failures in 0..Self::TRIES {
                 let found = self.adapter.preflight(wanted).await;
                 if !found.iter().any(|it| it.fix.contains("run again")) {
                     return found;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                Self::back_off(failures).await;
             }
             panic!("preflight never gets through");
         })
@@ -202,11 +208,11 @@ impl Provider for Stubborn {
 
     fn owners(&self) -> Pending<'_, Result<Vec<Owner>, Fault>> {
         Box::pin(async move {
-            for _ in 0..Self::TRIES {
+            for failures in 0..Self::TRIES {
                 if let Ok(owners) = self.adapter.owners().await {
                     return Ok(owners);
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                Self::back_off(failures).await;
             }
             self.adapter.owners().await
         })
@@ -253,37 +259,48 @@ async fn it_conforms() {
     assert!(!in_calm(1).await.is_empty());
 }
 
+/// The suite in trouble: the same is made as in calm, and as often.
+async fn in_trouble(seed: u64, trouble: quorate_serve::Fault) {
+    let calm = in_calm(seed).await;
+    let cloud = cloud(fast(seed)).await;
+    let id = cloud.begin(trouble);
+    let (ours, theirs) = (adapter(&cloud, 1), adapter(&cloud, 2));
+    let (ours, theirs) = (Stubborn::new(ours), Stubborn::new(theirs));
+    let broken = conform(&ours, sample(Some(&theirs))).await;
+    assert_eq!(broken, Vec::<String>::new());
+    assert!(cloud.hits(id) > 0, "it never struck");
+    assert_eq!(made(&cloud), calm);
+    assert_eq!(cloud.things(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn it_conforms_in_trouble_and_makes_nothing_twice() {
-    let calm = in_calm(2).await;
-    let broken_gateway = quorate_serve::Fault {
-        status: Some(502),
-        ..share(FaultVerb::Error, "15%")
-    };
-    let throttle = quorate_serve::Fault {
-        rate: Some(serde_json::from_value(serde_json::json!("6/m")).unwrap()),
-        limit: Some(5),
-        ..fault(FaultVerb::Throttle)
-    };
-    let troubles = [
-        share(FaultVerb::Error, "20%"),
-        broken_gateway,
-        share(FaultVerb::LostReply, "20%"),
-        throttle,
-        fault(FaultVerb::Slow),
-    ];
-    for (seed, trouble) in (3..).zip(troubles) {
-        let name = format!("{:?}", trouble.verb);
-        let cloud = cloud(fast(seed)).await;
-        let id = cloud.begin(trouble);
-        let (ours, theirs) = (adapter(&cloud, 1), adapter(&cloud, 2));
-        let (ours, theirs) = (Stubborn::new(ours), Stubborn::new(theirs));
-        let broken = conform(&ours, sample(Some(&theirs))).await;
-        assert_eq!(broken, Vec::<String>::new(), "{name}");
-        assert!(cloud.hits(id) > 0, "{name} never struck");
-        assert_eq!(made(&cloud), calm, "{name}");
-        assert_eq!(cloud.things(), [], "{name}");
-    }
+async fn it_conforms_where_requests_fail() {
+    in_trouble(3, share(FaultVerb::Error, "20%")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_behind_a_bad_gateway() {
+    let mut trouble = share(FaultVerb::Error, "15%");
+    trouble.status = Some(502);
+    in_trouble(4, trouble).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_where_replies_are_lost_and_makes_nothing_twice() {
+    in_trouble(5, share(FaultVerb::LostReply, "20%")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_where_requests_are_throttled() {
+    let mut trouble = fault(FaultVerb::Throttle);
+    trouble.rate = Some(serde_json::from_value(serde_json::json!("12/m")).unwrap());
+    trouble.limit = Some(12);
+    in_trouble(6, trouble).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_where_everything_takes_ten_times_as_long() {
+    in_trouble(7, fault(FaultVerb::Slow)).await;
 }
 
 async fn class_of(cloud: &Handle, adapter: &Hetzner, wanted: &Arc<Resource>) -> Fault {
@@ -333,7 +350,7 @@ async fn each_trouble_has_its_class() {
     let strange = adapter_with(&cloud, 1, "hunter3");
     let refused = class_of(&cloud, &strange, &server).await;
     assert_eq!(refused.class, FaultClass::Auth);
-    let problems = strange.preflight(&[server.clone()]).await;
+    let problems = strange.preflight(std::slice::from_ref(&server)).await;
     assert!(problems[0].fix.contains("HCLOUD_TOKEN"), "{problems:?}");
     // Lost, and done or not: the engine has to look.
     for done in [true, false] {

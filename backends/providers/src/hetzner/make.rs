@@ -229,7 +229,7 @@ impl Hetzner {
         cidr: Ipv4Net,
     ) -> Outcome {
         let Some((network, _)) = self.find::<Network>(&resource.id).await? else {
-            let selector = format!("{},{}", self.selector(), id_selector(&resource.id));
+            let selector = self.selector_of(&resource.id);
             let left = tokio::try_join!(
                 self.parts(PARTS[0], &selector),
                 self.parts(PARTS[1], &selector)
@@ -322,10 +322,6 @@ impl Hetzner {
 
 /// Names the firewall of a server, for the firewall's selector.
 const FIREWALL: &str = "quorate.dev/firewall";
-
-fn id_selector(id: &ResourceId) -> String {
-    format!("{}=={}", labels::ID, id.as_str().replace('/', "_"))
-}
 
 fn subnet(zone: &str, cidr: Ipv4Net) -> Value {
     json!({"type": "cloud", "network_zone": zone, "ip_range": cidr})

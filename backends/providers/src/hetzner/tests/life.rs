@@ -243,3 +243,15 @@ async fn a_network_gets_its_subnet_back_and_keeps_its_addresses() {
     let changed = adapter.call(&call(Verb::Update, &larger)).await;
     assert_eq!(class(&changed), FaultClass::Invalid);
 }
+
+#[tokio::test]
+async fn what_was_renamed_by_other_hands_is_still_ours() {
+    let project = Project::start().await;
+    let adapter = project.adapter(1);
+    project.furnish(&adapter).await;
+    project.with(|store| store.alter("servers", |server| server["name"] = json!("pet")));
+    seen(adapter.call(&call(Verb::Describe, &machine(1))).await);
+    let deleted = adapter.call(&call(Verb::Delete, &machine(1))).await;
+    assert_eq!(deleted, Ok(Reply::Done));
+    assert_eq!(project.holds("servers"), 0);
+}
