@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Run scenarios with many seeds in the simulated world, and say what held.
     #[command(after_help = TABLE)]
     Chaos(Chaos),
-    /// Run one seed of a scenario and tell what happened, line by line.
+    /// Run one seed of a scenario, or real runs again, and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
     /// The simulated world, for those who talk to the real one.
@@ -266,6 +266,23 @@ pub(crate) struct Forget {
 pub(crate) enum Mesh {
     /// Be the data plane of a WireGuard interface until told to stop
     Run(MeshRun),
+    /// Give machines another key, one after the other, while the mesh is in use
+    Rotate(MeshRotate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MeshRotate {
+    /// The manifest; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Only these, as `quorate status` names them; by default all
+    #[arg(value_name = "MACHINE")]
+    pub(crate) machines: Vec<String>,
+    #[command(flatten)]
+    pub(crate) live: Live,
+    /// Which cluster, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -312,11 +329,18 @@ pub(crate) struct Chaos {
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// The scenario; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "journal",
+        requires = "seed"
+    )]
+    pub(crate) file: Option<PathBuf>,
     /// The seed
-    #[arg(long, value_name = "S")]
-    pub(crate) seed: u64,
+    #[arg(long, value_name = "S", requires = "file")]
+    pub(crate) seed: Option<u64>,
+    /// Not a scenario: the real runs that stand in this state, decided again
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "seed"])]
+    pub(crate) journal: Option<PathBuf>,
     /// Fold notes that are alike until at most N lines remain
     #[arg(long, value_name = "N")]
     pub(crate) lines: Option<usize>,

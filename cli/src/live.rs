@@ -14,6 +14,7 @@ use quorate_engine::engine::{Engine, Mode, Task, etcd_version};
 use quorate_engine::exec::{Guard, Limits};
 use quorate_engine::journal::{Entry, Ledger};
 use quorate_engine::manifest::{Manifest, ProviderKind};
+use quorate_engine::mesh::PeerFact;
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::seam::Lane;
@@ -103,6 +104,12 @@ impl World {
             journal,
             uid,
         })
+    }
+
+    /// The mesh as it is known.
+    pub(crate) fn peers(&self) -> Vec<PeerFact> {
+        let ledger = Ledger::replay(&self.journal);
+        ledger.peers.into_values().collect()
     }
 
     /// What an engine is to do here.

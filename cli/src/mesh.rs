@@ -1,4 +1,6 @@
-//! `quorate mesh`: the userspace data plane of the mesh.
+//! `quorate mesh`: the userspace data plane of the mesh, and its keys.
+
+mod rotate;
 
 use crate::args::{Mesh, MeshRun};
 use crate::exit::Exit;
@@ -11,6 +13,7 @@ use std::num::NonZeroUsize;
 pub(crate) fn run(command: &Mesh) -> Exit {
     match command {
         Mesh::Run(args) => agent(args),
+        Mesh::Rotate(args) => rotate::run(args),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `quorate status`: what is desired, what is there, and where they differ.
 
+mod mesh;
+
 use crate::apply;
 use crate::args::Status as Args;
 use crate::exit::Exit;
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Exit {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };
-    let (engine, _world) = match live::looked(&manifest, &args.live) {
+    let (engine, world) = match live::looked(&manifest, &args.live) {
         Ok(looked) => looked,
         Err(exit) => return exit,
     };
@@ -48,16 +50,26 @@ pub(crate) fn run(args: &Args) -> Exit {
     };
     let seen = engine.seen().expect("the world was looked at");
     let desired = preview.desired.as_ref();
-    let rows = rows(desired.expect("a manifest wants something"), seen);
-    let calm = preview.plan.is_empty() && preview.plan.held.is_empty();
+    let desired = desired.expect("a manifest wants something");
+    let rows = rows(desired, seen);
+    let views = match mesh::mtu(desired).filter(|_| !args.no_mesh) {
+        Some(mtu) => live::runtime().block_on(mesh::views(&world, seen, mtu)),
+        None => Vec::new(),
+    };
+    let calm = preview.plan.is_empty() && preview.plan.held.is_empty() && mesh::whole(&views);
     if args.json {
         let value = serde_json::json!({
             "cluster": manifest.metadata.name, "resources": rows,
-            "steps": preview.plan.steps.len(), "held": preview.plan.held,
+            "steps": preview.plan.steps.len(), "held": preview.plan.held, "mesh": views,
         });
         terminal::print(&format!("{value:#}\n"));
     } else {
-        terminal::print(&text(&manifest.metadata.name, &rows, &preview));
+        let mesh = if views.is_empty() {
+            String::new()
+        } else {
+            mesh::text(&views)
+        };
+        terminal::print(&text(&manifest.metadata.name, &rows, &mesh, &preview));
     }
     if calm { Exit::Fine } else { Exit::Changes }
 }
@@ -149,7 +161,7 @@ fn on_machine(resource: &Resource, seen: &Observed) -> String {
     }
 }
 
-fn text(cluster: &str, rows: &[Row], preview: &Preview) -> String {
+fn text(cluster: &str, rows: &[Row], mesh: &str, preview: &Preview) -> String {
     let mut out = format!("cluster {}\n\n", plain(cluster));
     let width = |text: fn(&Row) -> String| {
         let lengths = rows.iter().map(|row| text(row).chars().count());
@@ -175,6 +187,7 @@ fn text(cluster: &str, rows: &[Row], preview: &Preview) -> String {
         }
     }
     out.push('\n');
+    out.push_str(mesh);
     for held in &preview.plan.held {
         let _ = writeln!(
             out,

@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// Hosts of one's own that may carry something of ours.
-    fn own_machines(&self) -> BTreeSet<ResourceId> {
+    pub(super) fn own_machines(&self) -> BTreeSet<ResourceId> {
         let named = self.own_hosts().into_iter().map(|(id, _)| id);
         let prepared = self.ledger.prepared.difference(&self.ledger.made).cloned();
         named.chain(prepared).collect()

@@ -146,6 +146,7 @@ impl Engine {
         if self.cancelled {
             return self.finish(Ending::Cancelled, out);
         }
+        let probe = |id: ResourceId| read(Verb::Probe, Lane::Hosts, id, Kind::Machine);
         let second = look.second;
         let mut seen = fold(*look);
         if second {
@@ -154,6 +155,11 @@ impl Engine {
         if !self.ledger.founded && matches!(seen.cluster, Some(Err(_))) {
             // The founding was begun and may not have come to anything: it is repeated.
             seen.cluster = None;
+        }
+        if self.task.mode == Mode::Destroy {
+            // What stands on machines that go matters to nobody.
+            let steps = self.own_machines().into_iter().map(probe).collect();
+            return self.begin_look(now, steps, seen, true, out);
         }
         let mut machines: Vec<ResourceId> = seen
             .usable_machines()
@@ -165,7 +171,6 @@ impl Engine {
         machines.extend(self.ledger.prepared.iter().cloned());
         machines.sort_unstable();
         machines.dedup();
-        let probe = |id: ResourceId| read(Verb::Probe, Lane::Hosts, id, Kind::Machine);
         let steps = machines.into_iter().map(probe).collect();
         self.begin_look(now, steps, seen, true, out);
     }
