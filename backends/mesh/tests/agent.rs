@@ -7,6 +7,7 @@ use quorate_mesh::agent::{AgentError, Settings, run};
 use quorate_mesh::keys::PrivateKey;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -220,7 +221,12 @@ fn in_lab(test: &str, body: impl FnOnce(&Lab)) {
 fn a_process_in_a_namespace() {
     let role = std::env::var(ROLE).expect("a role");
     match role.split_once(' ').expect("a role and what for") {
-        ("agent", interface) => run(&Settings::new(interface)).expect("an agent"),
+        ("agent", interface) => {
+            let mut settings = Settings::new(interface);
+            // One side with one worker, the other with several queues and sockets.
+            settings.workers = NonZeroUsize::new(if interface.ends_with('b') { 3 } else { 1 });
+            run(&settings).expect("an agent");
+        }
         ("sink", address) => {
             let listener = TcpListener::bind(address).expect("an address of ours");
             let (mut stream, _) = listener.accept().expect("a source");

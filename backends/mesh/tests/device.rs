@@ -4,12 +4,12 @@
 mod nodes;
 
 use nodes::{Node, at_s, behind, now, packet, settle, two, two_connected};
-use quorate_mesh::datagrams::Datagrams;
+use quorate_mesh::datagrams::{Datagrams, Endpoint};
 use quorate_mesh::keys::{PresharedKey, PrivateKey};
 use quorate_mesh::offload::Offload;
 use quorate_mesh::packets::Packets;
 use quorate_mesh::uapi::{Change, PeerChange};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[test]
 fn the_first_packet_waits_for_the_handshake_and_arrives() {
@@ -81,6 +81,34 @@ fn a_peer_is_followed_to_where_it_speaks_from() {
     let third = SocketAddr::from(([203, 0, 113, 9], 4000));
     assert!(b.receive(third, &data.sent[0].1).packets.is_empty());
     assert_eq!(b.sees(&a).endpoint, Some(elsewhere));
+}
+
+#[test]
+fn answers_leave_from_the_address_that_was_spoken_to_while_there_is_one() {
+    let (a, b) = two_connected();
+    let data = a.send(2, b"to your second address").sent.remove(0).1;
+    let spoken_to = Endpoint {
+        remote: a.at,
+        local: Some(IpAddr::from([192, 0, 2, 222])),
+    };
+    let (mut net, mut host) = (Datagrams::default(), Packets::new(false));
+    let train = (&data[..], data.len());
+    b.device
+        .inbound(train, spoken_to, &now(), &mut net, &mut host);
+    let answered = || {
+        let mut out = Datagrams::default();
+        let mut answer = packet(2, 1, b"yes");
+        b.device
+            .outbound(&mut answer, Offload::None, &now(), &mut out)
+            .unwrap();
+        let (to, ..) = out.trains().next().expect("an answer");
+        to
+    };
+    assert_eq!(answered(), spoken_to);
+    b.device.forget_local(b.at.into());
+    assert_eq!(answered(), spoken_to, "somebody else's endpoint");
+    b.device.forget_local(spoken_to);
+    assert_eq!(answered(), a.at.into());
 }
 
 #[test]

@@ -141,22 +141,24 @@ async fn converse(stream: UnixStream, asks: mpsc::Sender<Asked>) -> io::Result<(
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
-        let mut text = String::new();
+        let mut request = Vec::new();
         let mut limited = (&mut reader).take(REQUEST_BYTES);
         loop {
-            let read = limited.read_line(&mut text).await?;
-            if read == 0 && limited.limit() == 0 {
+            let read = limited.read_until(b'\n', &mut request).await?;
+            if limited.limit() == 0 {
                 let refusal = uapi::answer(uapi::ERRNO_TOO_LONG);
                 return writer.write_all(refusal.as_bytes()).await;
             }
-            if read == 0 || !text.ends_with('\n') {
-                return Ok(());
-            }
-            if text == "\n" || text.ends_with("\n\n") {
+            if request == b"\n" || request.ends_with(b"\n\n") {
                 break;
             }
+            if read == 0 || !request.ends_with(b"\n") {
+                // Hung up in the middle of a request, or between two.
+                return Ok(());
+            }
         }
-        text.truncate(text.len() - 1);
+        request.pop();
+        let text = String::from_utf8_lossy(&request);
         let reply = match uapi::parse(&text) {
             Err(_mistake) => uapi::answer(uapi::ERRNO_INVALID),
             Ok(request) => {
@@ -217,4 +219,68 @@ fn rebind(change: &Change, shared: &Shared) -> io::Result<Option<SocketSet>> {
         return Ok(None);
     }
     SocketSet::bind(asked_port, asked_mark, current.workers()).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says everything at once, hangs up, and reads what is answered. `get` is answered with
+    /// `shown`, a change with 0.
+    async fn said(text: Vec<u8>) -> String {
+        let (client, agent) = UnixStream::pair().unwrap();
+        let (asks, mut asked) = mpsc::channel::<Asked>(1);
+        tokio::spawn(converse(agent, asks));
+        tokio::spawn(async move {
+            while let Some((request, answer)) = asked.recv().await {
+                let reply = match request {
+                    Request::Get => "shown\n\n".to_owned(),
+                    Request::Set(_) => uapi::answer(0),
+                };
+                answer.send(reply).unwrap();
+            }
+        });
+        let (mut reader, mut writer) = client.into_split();
+        let writing = tokio::spawn(async move {
+            // It may hang up on us in the middle.
+            let _cut = writer.write_all(&text).await;
+        });
+        let mut answers = Vec::new();
+        // Unread requests at the end of a conversation come back as a reset.
+        let _reset = reader.read_to_end(&mut answers).await;
+        writing.await.unwrap();
+        String::from_utf8(answers).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_client_asks_as_often_as_it_likes() {
+        let cases = [
+            ("get=1\n\n", "shown\n\n"),
+            (
+                "get=1\n\nset=1\nlisten_port=1\n\nget=1\n\n",
+                "shown\n\nerrno=0\n\nshown\n\n",
+            ),
+            (
+                "set=1\nlisten_port=x\n\nget=1\n\n",
+                "errno=-22\n\nshown\n\n",
+            ),
+            ("\n", "errno=-22\n\n"),
+            // Hung up in the middle of a request: it is not carried out.
+            ("set=1\nlisten_port=1\n", ""),
+            ("get=1", ""),
+            ("", ""),
+        ];
+        for (text, answers) in cases {
+            assert_eq!(said(text.into()).await, answers, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_end_is_cut_off() {
+        let endless = "set=1\n".repeat(REQUEST_BYTES as usize / 6 + 2);
+        assert_eq!(said(endless.into()).await, "errno=-7\n\n");
+        let one_line = "x".repeat(REQUEST_BYTES as usize + 9);
+        assert_eq!(said(one_line.into()).await, "errno=-7\n\n");
+        assert_eq!(said(vec![0xff, b'\n', b'\n']).await, "errno=-22\n\n");
+    }
 }

@@ -212,3 +212,94 @@ impl SocketSet {
         &self.pairs[worker]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    /// What the workers of a set hear: where from, and the bytes.
+    fn hear(set: &SocketSet, len: usize) -> (usize, Vec<u8>) {
+        let start = Instant::now();
+        let mut heard = Vec::new();
+        let mut at = set.workers();
+        while heard.len() < len {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{} bytes",
+                heard.len()
+            );
+            for worker in 0..set.workers() {
+                let mut buffer = vec![0; 65_536];
+                let mut about = [RecvMeta::default()];
+                let mut buffers = [IoSliceMut::new(&mut buffer)];
+                if set.of(worker).v4.receive(&mut buffers, &mut about).is_ok() {
+                    heard.extend(&buffer[..about[0].len]);
+                    at = worker;
+                }
+            }
+        }
+        (at, heard)
+    }
+
+    fn train(to: Endpoint) -> Datagrams {
+        let mut out = Datagrams::default();
+        for n in 0..40 {
+            out.push(to, &[n; 1000]);
+        }
+        out
+    }
+
+    fn loopback(port: u16) -> Endpoint {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()
+    }
+
+    #[test]
+    fn all_of_a_sender_is_heard_by_one_worker() {
+        let (set, sender) = (
+            SocketSet::bind(0, 0, 4).unwrap(),
+            SocketSet::bind(0, 0, 1).unwrap(),
+        );
+        let workers = [(); 3].map(|()| {
+            let mut out = train(loopback(set.port()));
+            assert!(sender.of(0).send(&mut out).is_empty());
+            assert_eq!(out.waiting(), 0);
+            let (worker, heard) = hear(&set, 40_000);
+            assert!(
+                heard
+                    .chunks(1000)
+                    .enumerate()
+                    .all(|(n, bytes)| bytes == [n as u8; 1000])
+            );
+            worker
+        });
+        assert!(
+            workers.iter().all(|worker| *worker == workers[0]),
+            "{workers:?}"
+        );
+    }
+
+    #[test]
+    fn a_port_of_somebody_else_is_refused() {
+        let set = SocketSet::bind(0, 0, 2).unwrap();
+        let refused = SocketSet::bind(set.port(), 0, 2).map(|_| ());
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn an_address_that_is_gone_costs_nothing_but_itself() {
+        let (set, sender) = (
+            SocketSet::bind(0, 0, 1).unwrap(),
+            SocketSet::bind(0, 0, 1).unwrap(),
+        );
+        let segments = sender.of(0).v4.state().max_gso_segments();
+        // Of a network for documentation (RFC 5737): nobody has it.
+        let gone = Endpoint {
+            local: Some([192, 0, 2, 1].into()),
+            ..loopback(set.port())
+        };
+        assert_eq!(sender.of(0).send(&mut train(gone)), [gone]);
+        assert_eq!(hear(&set, 40_000).1.len(), 40_000);
+        assert_eq!(sender.of(0).v4.state().max_gso_segments(), segments);
+    }
+}
