@@ -213,14 +213,118 @@ impl Walk {
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@here";
 
+/// Ids of what a server needs.
+struct Foundation {
+    network: Value,
+    key: Value,
+    group: Value,
+    address: Value,
+    firewall: Value,
+}
+
+impl Walk {
+    async fn foundation(&mut self) -> Foundation {
+        let subnet = json!({"type": "cloud", "network_zone": "eu-central"});
+        let network = json!({"name": "net", "ip_range": "10.0.0.0/16", "subnets": [subnet]});
+        let key = json!({"name": "me", "public_key": KEY});
+        let group = json!({"name": "g", "type": "spread"});
+        let address = json!({"name": "ip", "type": "ipv4", "location": "fsn1"});
+        let rules = json!([{"direction": "in", "protocol": "icmp", "source_ips": ["::/0"]}]);
+        let firewall = json!({"name": "fw", "rules": rules});
+        Foundation {
+            network: self.life("networks", "network", network).await,
+            key: self.life("ssh_keys", "ssh_key", key).await,
+            group: self
+                .life("placement_groups", "placement_group", group)
+                .await,
+            address: self.life("primary_ips", "primary_ip", address).await,
+            firewall: self.life("firewalls", "firewall", firewall).await,
+        }
+    }
+
+    async fn of_servers(&mut self, on: &Foundation) -> String {
+        let server = json!({
+            "name": "s", "server_type": "cx23", "image": "debian-12", "location": "fsn1",
+            "networks": [on.network], "ssh_keys": [on.key], "placement_group": on.group,
+            "firewalls": [{"firewall": on.firewall}], "public_net": {"ipv4": on.address},
+        });
+        let server = self.life("servers", "server", server).await;
+        let plain = json!({"name": "p", "server_type": "cax11", "image": "debian-13"});
+        self.go("POST", "/servers", plain, 201).await;
+        let own = format!("/servers/{server}");
+        for command in ["poweroff", "poweron", "reboot", "reset", "shutdown"] {
+            self.act(&own, command, Value::Null).await;
+        }
+        self.act(&own, "remove_from_placement_group", Value::Null)
+            .await;
+        let group = json!({"placement_group": on.group});
+        self.act(&own, "add_to_placement_group", group).await;
+        let network = json!({"network": on.network});
+        self.act(&own, "detach_from_network", network.clone()).await;
+        self.act(&own, "attach_to_network", network).await;
+        self.act(
+            &own,
+            "change_protection",
+            json!({"delete": true, "rebuild": true}),
+        )
+        .await;
+        self.go("DELETE", &own, Value::Null, 423).await;
+        self.act(
+            &own,
+            "change_protection",
+            json!({"delete": false, "rebuild": false}),
+        )
+        .await;
+        own
+    }
+
+    async fn of_networks(&mut self, own: &str) {
+        let route = json!({"destination": "10.100.0.0/24", "gateway": "10.0.0.9"});
+        self.act(own, "add_route", route.clone()).await;
+        self.act(own, "delete_route", route).await;
+        let block = "10.0.9.0/24";
+        let more = json!({"type": "cloud", "ip_range": block, "network_zone": "us-east"});
+        self.act(own, "add_subnet", more).await;
+        self.act(own, "delete_subnet", json!({"ip_range": block}))
+            .await;
+        self.act(own, "change_ip_range", json!({"ip_range": "10.0.0.0/15"}))
+            .await;
+        self.act(own, "change_protection", json!({"delete": false}))
+            .await;
+    }
+
+    async fn of_firewalls(&mut self, own: &str) {
+        let on = json!([{"type": "label_selector", "label_selector": {"selector": "a"}}]);
+        self.act(own, "set_rules", json!({"rules": []})).await;
+        self.act(own, "apply_to_resources", json!({"apply_to": on}))
+            .await;
+        self.go("GET", own, Value::Null, 200).await;
+        self.go("DELETE", own, Value::Null, 422).await;
+        self.act(own, "remove_from_resources", json!({"remove_from": on}))
+            .await;
+    }
+
+    async fn end_of_server(&mut self, own: &str) {
+        let deleted = self.go("DELETE", own, Value::Null, 200).await;
+        let action = &deleted["action"]["id"];
+        self.go("GET", own, Value::Null, 200).await;
+        self.go("GET", &format!("/actions/{action}"), Value::Null, 200)
+            .await;
+        self.go("GET", &format!("/actions?id={action}"), Value::Null, 200)
+            .await;
+        self.go("GET", "/servers/actions", Value::Null, 200).await;
+        self.rest();
+        self.go("GET", own, Value::Null, 404).await;
+    }
+}
+
 #[tokio::test]
 async fn every_answer_is_as_the_vendor_describes_it() {
     let Some(contract) = Contract::read() else {
         return;
     };
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback is there");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    // Slow enough for a deletion to be seen under way, fast enough to be over soon.
     let settings = Settings {
         speed: 20.0,
         limit: Some((1_000_000, Span::from_us(1))),
@@ -229,109 +333,21 @@ async fn every_answer_is_as_the_vendor_describes_it() {
     let cloud = serve(listener, settings).await.expect("it is on loopback");
     let mut walk = Walk { cloud, contract };
     walk.offers().await;
-    let subnet = json!({"type": "cloud", "network_zone": "eu-central"});
-    let network = json!({"name": "net", "ip_range": "10.0.0.0/16", "subnets": [subnet]});
-    let network = walk.life("networks", "network", network).await;
-    let key = walk
-        .life(
-            "ssh_keys",
-            "ssh_key",
-            json!({"name": "me", "public_key": KEY}),
-        )
-        .await;
-    let group = json!({"name": "g", "type": "spread"});
-    let group = walk
-        .life("placement_groups", "placement_group", group)
-        .await;
-    let address = json!({"name": "ip", "type": "ipv4", "location": "fsn1"});
-    let address = walk.life("primary_ips", "primary_ip", address).await;
-    let rules = json!([{"direction": "in", "protocol": "icmp", "source_ips": ["::/0"]}]);
-    let firewall = json!({"name": "fw", "rules": rules});
-    let firewall = walk.life("firewalls", "firewall", firewall).await;
-    let server = json!({
-        "name": "s", "server_type": "cx23", "image": "debian-12", "location": "fsn1",
-        "networks": [network], "ssh_keys": [key], "placement_group": group,
-        "firewalls": [{"firewall": firewall}], "public_net": {"ipv4": address},
-    });
-    let server = walk.life("servers", "server", server).await;
-    let plain = json!({"name": "p", "server_type": "cax11", "image": "debian-13"});
-    walk.go("POST", "/servers", plain, 201).await;
-    let own = format!("/servers/{server}");
-    walk.act(&own, "poweroff", Value::Null).await;
-    for command in ["poweron", "reboot", "reset", "shutdown"] {
-        walk.act(&own, command, Value::Null).await;
-    }
-    walk.act(&own, "remove_from_placement_group", Value::Null)
-        .await;
-    walk.act(
-        &own,
-        "add_to_placement_group",
-        json!({"placement_group": group}),
-    )
-    .await;
-    walk.act(&own, "detach_from_network", json!({"network": network}))
-        .await;
-    walk.act(&own, "attach_to_network", json!({"network": network}))
-        .await;
-    walk.act(
-        &own,
-        "change_protection",
-        json!({"delete": true, "rebuild": true}),
-    )
-    .await;
-    walk.go("DELETE", &own, Value::Null, 423).await;
-    walk.act(
-        &own,
-        "change_protection",
-        json!({"delete": false, "rebuild": false}),
-    )
-    .await;
-    let net = format!("/networks/{network}");
-    let route = json!({"destination": "10.100.0.0/24", "gateway": "10.0.0.9"});
-    walk.act(&net, "add_route", route.clone()).await;
-    walk.act(&net, "delete_route", route).await;
-    let more = json!({"type": "cloud", "ip_range": "10.0.9.0/24", "network_zone": "us-east"});
-    walk.act(&net, "add_subnet", more).await;
-    walk.act(&net, "delete_subnet", json!({"ip_range": "10.0.9.0/24"}))
-        .await;
-    walk.act(&net, "change_ip_range", json!({"ip_range": "10.0.0.0/15"}))
-        .await;
-    walk.act(&net, "change_protection", json!({"delete": false}))
-        .await;
-    let wall = format!("/firewalls/{firewall}");
-    let selected = json!([{"type": "label_selector", "label_selector": {"selector": "a"}}]);
-    walk.act(&wall, "set_rules", json!({"rules": []})).await;
-    walk.act(&wall, "apply_to_resources", json!({"apply_to": selected}))
-        .await;
-    walk.go("GET", &wall, Value::Null, 200).await;
-    walk.go("DELETE", &wall, Value::Null, 422).await;
-    walk.act(
-        &wall,
-        "remove_from_resources",
-        json!({"remove_from": selected}),
-    )
-    .await;
-    let deleted = walk.go("DELETE", &own, Value::Null, 200).await;
-    let action = format!("/actions/{}", deleted["action"]["id"]);
-    walk.go("GET", &own, Value::Null, 200).await;
-    walk.go("GET", &action, Value::Null, 200).await;
-    walk.go(
-        "GET",
-        &format!("/actions?id={}", deleted["action"]["id"]),
-        Value::Null,
-        200,
-    )
-    .await;
-    walk.go("GET", "/servers/actions", Value::Null, 200).await;
-    walk.rest();
-    walk.go("GET", &own, Value::Null, 404).await;
-    for own in [
-        wall,
-        net,
-        format!("/ssh_keys/{key}"),
-        format!("/placement_groups/{group}"),
-        format!("/primary_ips/{address}"),
-    ] {
+    let on = walk.foundation().await;
+    let server = walk.of_servers(&on).await;
+    let network = format!("/networks/{}", on.network);
+    walk.of_networks(&network).await;
+    let firewall = format!("/firewalls/{}", on.firewall);
+    walk.of_firewalls(&firewall).await;
+    walk.end_of_server(&server).await;
+    let rest = [
+        firewall,
+        network,
+        format!("/ssh_keys/{}", on.key),
+        format!("/placement_groups/{}", on.group),
+        format!("/primary_ips/{}", on.address),
+    ];
+    for own in rest {
         walk.go("DELETE", &own, Value::Null, 204).await;
     }
     let checked = walk.contract.checked.len();
