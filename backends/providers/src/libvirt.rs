@@ -35,6 +35,7 @@ mod firewall;
 mod inventory;
 mod link;
 mod machine;
+mod making;
 mod message;
 mod network;
 mod preflight;

@@ -2,7 +2,7 @@
 
 use super::address::room;
 use super::domain::{Size, TYPE_FORM};
-use super::machine::REMOTE_LXC;
+use super::making::REMOTE_LXC;
 use super::network::cidr;
 use super::record::Record;
 use super::session::Session;

@@ -1,9 +1,11 @@
 //! The adapter against a daemon in memory that loses its connection at every point, and against a
 //! real libvirt where there is one.
 
+mod containers;
 mod daemon;
 mod lost;
 mod real;
+mod virtual_machines;
 
 use super::Libvirt;
 use crate::conformance::Sample;
