@@ -61,13 +61,13 @@ impl Net {
             eprintln!("SKIPPED: no bridge can be made here (run as root with CAP_NET_ADMIN)");
             return None;
         }
-        let subnet = id % 250;
+        let [upper, subnet] = [(id / 250 % 20) as u8 + 220, (id % 250) as u8];
         must(
             "ip",
             &[
                 "address",
                 "add",
-                &format!("10.217.{subnet}.254/24"),
+                &format!("10.{upper}.{subnet}.254/24"),
                 "dev",
                 &bridge,
             ],
