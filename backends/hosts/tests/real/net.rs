@@ -202,9 +202,10 @@ impl Node {
         lines.filter(|line| line.contains("quorate0")).collect()
     }
 
-    /// Whether a packet comes back over the mesh within 3 s.
+    /// Whether a packet comes back over the mesh, twice as long as WireGuard waits before it
+    /// repeats a handshake (5 s).
     pub(crate) fn pings(&self, other: &Self) -> bool {
-        self.tries(&format!("ping -q -n -c 3 -i 0.3 -W 1 {}", other.mesh()))
+        self.tries(&format!("ping -q -n -c 1 -i 0.3 -w 10 {}", other.mesh()))
     }
 }
 
