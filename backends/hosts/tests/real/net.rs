@@ -61,13 +61,13 @@ impl Net {
             eprintln!("SKIPPED: no bridge can be made here (run as root with CAP_NET_ADMIN)");
             return None;
         }
-        let subnet = id % 250;
+        let [upper, subnet] = [(id / 250 % 20) as u8 + 220, (id % 250) as u8];
         must(
             "ip",
             &[
                 "address",
                 "add",
-                &format!("10.217.{subnet}.254/24"),
+                &format!("10.{upper}.{subnet}.254/24"),
                 "dev",
                 &bridge,
             ],
@@ -202,9 +202,10 @@ impl Node {
         lines.filter(|line| line.contains("quorate0")).collect()
     }
 
-    /// Whether a packet comes back over the mesh within 3 s.
+    /// Whether a packet comes back over the mesh, twice as long as WireGuard waits before it
+    /// repeats a handshake (5 s).
     pub(crate) fn pings(&self, other: &Self) -> bool {
-        self.tries(&format!("ping -q -n -c 3 -i 0.3 -W 1 {}", other.mesh()))
+        self.tries(&format!("ping -q -n -c 1 -i 0.3 -w 10 {}", other.mesh()))
     }
 }
 

@@ -34,6 +34,13 @@ async fn run(ssh: &Ssh, reach: &Reach, job: Job<'_>) -> Result<Output, Fault> {
     ssh.run(&machine(), reach, &job).await
 }
 
+/// Until a file is there.
+async fn exists(path: &std::path::Path) {
+    while !path.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn the_first_key_is_kept_and_another_one_refused() {
     let Some(first) = Sshd::start() else { return };
@@ -201,11 +208,14 @@ async fn a_connection_that_breaks_leaves_a_change_unknown() {
     let Some(sshd) = Sshd::start() else { return };
     let ssh = ssh(&Arc::default());
     for (mutates, class) in [(true, FaultClass::Unknown), (false, FaultClass::Retryable)] {
-        let mut job = script("sleep 4");
+        let begun = sshd.folder.path().join("begun");
+        drop(fs::remove_file(&begun));
+        let mut job = script("echo >\"$Q_AT\"; sleep 4");
+        job = job.with("Q_AT", begun.display().to_string());
         job.mutates = mutates;
         let reach = sshd.reach();
         let breaks = async {
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            exists(&begun).await;
             for pid in sshd.sessions() {
                 lab::must("kill", &["-9", &pid.to_string()]);
             }
@@ -244,11 +254,12 @@ async fn a_machine_that_freezes_is_noticed_by_keepalives() {
         begun.elapsed()
     );
     // While a change is made: nobody knows.
+    let sign = sshd.folder.path().join("begun");
     let freezes = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        exists(&sign).await;
         freeze();
     };
-    let mut job = script("sleep 30");
+    let mut job = script("echo >\"$Q_AT\"; sleep 30").with("Q_AT", sign.display().to_string());
     job.limit = Duration::from_secs(60);
     let begun = Instant::now();
     let (outcome, ()) = tokio::join!(run(&ssh, &reach, job), freezes);
@@ -291,7 +302,7 @@ async fn no_more_jobs_run_at_a_time_than_allowed() {
     let Some(sshd) = Sshd::start() else { return };
     let ssh = Ssh::new(Arc::<Remembered>::default(), patience(), 2);
     let at = sshd.folder.path().display().to_string();
-    let begin = "echo + >>\"$Q_AT/trace\"; sleep 0.2; echo - >>\"$Q_AT/trace\"";
+    let begin = "echo + >>\"$Q_AT/trace\"; sleep 1.5; echo - >>\"$Q_AT/trace\"";
     let reach = sshd.reach();
     let one = || run(&ssh, &reach, script(begin).with("Q_AT", at.clone()));
     let (a, b, c, d, e, f) = tokio::join!(one(), one(), one(), one(), one(), one());
@@ -311,7 +322,7 @@ async fn input_arrives_whole_and_arguments_as_they_are() {
     let Some(sshd) = Sshd::start() else { return };
     let ssh = ssh(&Arc::default());
     let file = sshd.folder.path().join("input");
-    let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
     fs::write(&file, &bytes).unwrap();
     let mut job = script("cat >\"$Q_AT\"; echo \"$Q_WORD\"");
     job.input = Some(&file);
