@@ -64,8 +64,10 @@ fn document(record: &Record, mesh_port: u16, public_ports: &[u16]) -> String {
     ];
     let pairs = record.labels.pairs().into_iter();
     let region = record.get(note::REGION).unwrap_or_default();
+    let provider = record.get(note::PROVIDER);
     let pairs: Vec<_> = pairs
         .chain([(note::REGION.to_owned(), region.to_owned())])
+        .chain(provider.map(|name| (note::PROVIDER.to_owned(), name.to_owned())))
         .collect();
     assert!(
         pairs.len() <= rules.len(),
@@ -99,8 +101,11 @@ fn record_of(filter: &Element) -> Option<Record> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let record = Record::new(Labels::read(&pairs)?);
-    let region = pairs.get(note::REGION)?;
-    Some(record.note(note::REGION, region))
+    let record = record.note(note::REGION, pairs.get(note::REGION)?);
+    Some(match pairs.get(note::PROVIDER) {
+        Some(provider) => record.note(note::PROVIDER, provider),
+        None => record,
+    })
 }
 
 /// The ports that a filter opens to everybody, in order; and the mesh's.
@@ -340,6 +345,7 @@ mod tests {
             key: Key(2),
         };
         let record = Record::new(labels).note(note::REGION, "r1");
+        let record = record.note(note::PROVIDER, "home");
         let xml = Element::parse(&document(&record, 51820, &[443, 80])).unwrap();
         assert_eq!(record_of(&xml), Some(record));
         let shown = (Some("51820".to_owned()), Some("[80,443]".to_owned()));

@@ -64,7 +64,7 @@ impl Libvirt {
     async fn list_networks(&self, session: &Session) -> Result<Vec<Seen>, Fault> {
         let mut list = Vec::new();
         for wall in self.all_filters(session).await? {
-            if wall.record.labels.owner == self.site.owner {
+            if self.made_here(&wall.record) {
                 list.push(wall.seen());
             }
         }
@@ -73,7 +73,7 @@ impl Libvirt {
             let Some(xml) = xml.as_deref().and_then(Element::parse) else {
                 continue;
             };
-            let Some(record) = Record::of(&xml).filter(|r| r.labels.owner == self.site.owner)
+            let Some(record) = Record::of(&xml).filter(|record| self.made_here(record))
             else {
                 continue;
             };
@@ -111,7 +111,7 @@ impl Libvirt {
             let Some(xml) = xml.as_deref().and_then(Element::parse) else {
                 continue;
             };
-            let Some(record) = Record::of(&xml).filter(|r| r.labels.owner == self.site.owner)
+            let Some(record) = Record::of(&xml).filter(|record| self.made_here(record))
             else {
                 continue;
             };
@@ -128,7 +128,7 @@ impl Libvirt {
     /// Files of ours, by the machine they were made for, with their place. Most have a domain.
     async fn leftovers(&self, session: &Session) -> Result<Vec<(ResourceId, String)>, Fault> {
         let target = self.target()?;
-        let shelf = shelf(&self.site.owner);
+        let shelf = shelf(&self.site.owner, &self.site.provider.name);
         match target.driver {
             Driver::Lxc => {
                 let folder = Path::new(&target.roots).join(shelf);

@@ -278,7 +278,8 @@ impl Libvirt {
 
     pub(super) fn root(&self, id: &ResourceId) -> Result<PathBuf, Fault> {
         let roots = Path::new(&self.target()?.roots);
-        Ok(roots.join(shelf(&self.site.owner)).join(slot(id)))
+        let shelf = shelf(&self.site.owner, &self.site.provider.name);
+        Ok(roots.join(shelf).join(slot(id)))
     }
 
     async fn body(&self, session: &Session, wanted: &Wanted<'_>) -> Result<Body, Fault> {
@@ -308,7 +309,7 @@ impl Libvirt {
                 let host = session.capabilities().await;
                 let host = host.map_err(doing("reading the host's capabilities"))?;
                 let (accelerator, arch) = hypervisor(&host);
-                let (disk, seed) = volumes::names(&self.site.owner, wanted.id);
+                let (disk, seed) = volumes::names(&self.site, wanted.id);
                 Ok(Body::Volumes {
                     pool: target.pool.clone(),
                     disk,
@@ -465,7 +466,7 @@ impl Libvirt {
             (Driver::Qemu, _) => {
                 let pool = session.pool(&target.pool).await.map_err(doing(&said))?;
                 if let Some(pool) = pool {
-                    let (disk, seed) = volumes::names(&self.site.owner, id);
+                    let (disk, seed) = volumes::names(&self.site, id);
                     volumes::remove(&session, &pool, (&disk, &seed)).await?;
                 }
             }

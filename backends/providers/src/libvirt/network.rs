@@ -92,6 +92,14 @@ impl Libvirt {
             fingerprint: resource.spec.fingerprint(),
             key,
         })
+        .note(note::PROVIDER, &self.site.provider.name)
+    }
+
+    /// Whether a thing is this provider instance's: others of the same cluster may share the
+    /// connection.
+    pub(super) fn made_here(&self, record: &Record) -> bool {
+        record.labels.owner == self.site.owner
+            && record.get(note::PROVIDER) == Some(self.site.provider.name.as_str())
     }
 
     /// The network of this id: none where there is none, [`FaultClass::Exists`] where its name is

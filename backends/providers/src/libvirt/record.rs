@@ -19,6 +19,8 @@ pub(super) mod note {
     pub(crate) const HOST_KEY: &str = "host-key";
     pub(crate) const IMAGE: &str = "image";
     pub(crate) const MACHINE_TYPE: &str = "machine-type";
+    /// The provider instance: several may share a connection.
+    pub(crate) const PROVIDER: &str = "provider";
     pub(crate) const MESH_PORT: &str = "mesh-port";
     pub(crate) const PUBLIC_PORTS: &str = "public-ports";
     pub(crate) const REGION: &str = "region";
@@ -143,9 +145,12 @@ pub(super) fn device(owner: &Owner, id: &ResourceId, what: char) -> String {
     format!("q{what}{short:012x}")
 }
 
-/// The folder of an owner's root file systems, and the beginning of the names of its volumes.
-pub(super) fn shelf(owner: &Owner) -> String {
-    format!("{}-{:016x}", owner.cluster, owner.uid)
+/// The folder of the root file systems of an owner's provider instance, and the beginning of the
+/// names of its volumes. A number and not the instance's name: no shelf's name begins another's.
+pub(super) fn shelf(owner: &Owner, provider: &str) -> String {
+    let Owner { cluster, uid } = owner;
+    let number = hash_name(&format!("shelf {cluster} {uid:016x} {provider}"));
+    format!("{cluster}-{number:016x}")
 }
 
 /// The name of a machine's own folder or volume, from which its id can be read.

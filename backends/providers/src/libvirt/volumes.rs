@@ -6,7 +6,7 @@ use super::record::{shelf, slot};
 use super::session::{Named, Session, Volume};
 use super::uri::Place;
 use super::xml::{Element, element};
-use crate::Owner;
+use crate::Site;
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{Fault, FaultClass};
 use std::fs::File;
@@ -19,8 +19,12 @@ const DISK_END: &str = ".qcow2";
 const SEED_END: &str = "-seed.img";
 
 /// Names of a machine's volumes: its disk and its seed.
-pub(super) fn names(owner: &Owner, id: &ResourceId) -> (String, String) {
-    let stem = format!("{}-{}", shelf(owner), slot(id));
+pub(super) fn names(site: &Site, id: &ResourceId) -> (String, String) {
+    names_on(&shelf(&site.owner, &site.provider.name), id)
+}
+
+fn names_on(shelf: &str, id: &ResourceId) -> (String, String) {
+    let stem = format!("{shelf}-{}", slot(id));
     (format!("{stem}{DISK_END}"), format!("{stem}{SEED_END}"))
 }
 
@@ -167,6 +171,7 @@ pub(super) async fn remove(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Owner;
 
     #[test]
     fn a_volume_says_whose_it_is() {
@@ -174,13 +179,17 @@ mod tests {
             cluster: "shop".to_owned(),
             uid: 7,
         };
-        let (disk, seed) = names(&owner, &ResourceId::new("shop/w/1"));
+        let own = shelf(&owner, "a");
+        let (disk, seed) = names_on(&own, &ResourceId::new("shop/w/1"));
         for name in [&disk, &seed] {
-            assert_eq!(slot_of(&shelf(&owner), name), Some("shop_w_1"), "{name}");
+            assert_eq!(slot_of(&own, name), Some("shop_w_1"), "{name}");
         }
+        let neighbour = shelf(&owner, "a-b");
         let other = Owner { uid: 8, ..owner };
-        assert_eq!(slot_of(&shelf(&other), &disk), None);
-        assert_eq!(slot_of(&shelf(&other), "debian.qcow2"), None);
+        for foreign in [neighbour, shelf(&other, "a")] {
+            assert_eq!(slot_of(&foreign, &disk), None);
+            assert_eq!(slot_of(&foreign, "debian.qcow2"), None);
+        }
     }
 
     #[test]
