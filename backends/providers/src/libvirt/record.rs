@@ -145,7 +145,7 @@ pub(super) fn device(owner: &Owner, id: &ResourceId, what: char) -> String {
 
 /// The folder of an owner's root file systems, and the beginning of the names of its volumes.
 pub(super) fn shelf(owner: &Owner) -> String {
-    format!("{}-{:016x}", owner.cluster, owner.uid)
+    format!("{}-{:016x}-{}", owner.cluster, owner.uid, owner.provider)
 }
 
 /// The name of a machine's own folder or volume, from which its id can be read.
