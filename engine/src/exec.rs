@@ -85,6 +85,8 @@ pub struct Executor {
     cancelled: bool,
     /// The run's beginning is in the journal.
     recorded: bool,
+    /// The mesh as it was when the plan began: what links that are as they should be come from.
+    table_before: Option<u64>,
     steps: Vec<StepState>,
     lanes: Vec<LaneState>,
     /// Index of the lane by which the guard reads.
@@ -187,6 +189,7 @@ impl Executor {
             begun: false,
             cancelled: false,
             recorded: false,
+            table_before: None,
             steps,
             lanes: lanes.list,
             cluster_lane,

@@ -157,37 +157,13 @@ impl Ledger {
                 self.runs = *run;
                 self.running = true;
             }
-            Entry::Allocated { machine, address } => {
-                let known = self.addresses.insert(machine.clone(), *address);
-                assert!(
-                    known.is_none_or(|before| before == *address),
-                    "a mesh address is for life: {machine}"
-                );
-            }
-            Entry::Met { peer } => {
-                let given = self.addresses.get(&peer.machine);
-                assert_eq!(
-                    given,
-                    Some(&peer.address),
-                    "a peer has the mesh address it was given: {}",
-                    peer.machine
-                );
-                self.peers.insert(peer.machine.clone(), peer.clone());
-            }
-            Entry::Destroyed => {
-                // What follows is another life of the same cluster: only what keeps its keys apart
-                // from those of the former one goes on.
-                *self = Self {
-                    uid: self.uid,
-                    runs: self.runs,
-                    incarnations: std::mem::take(&mut self.incarnations),
-                    ..Self::default()
-                };
-            }
+            Entry::Allocated { machine, address } => self.allocate(machine, *address),
+            Entry::Met { peer } => self.meet(peer),
             Entry::Parted { machine } => {
                 let known = self.peers.remove(machine);
                 assert!(known.is_some(), "only a known peer parts: {machine}");
             }
+            Entry::Destroyed => self.begin_another_life(),
             Entry::Started {
                 run,
                 resource,
@@ -197,17 +173,8 @@ impl Ledger {
                 step: _,
             } => {
                 self.assert_in(*run);
-                assert!(verb.mutates(), "reads are not recorded: {verb} {resource}");
                 assert!(*attempt > 0, "attempts count from 1: {verb} {resource}");
-                let due = self.key(resource, *verb);
-                assert_eq!(
-                    *key, due,
-                    "a key is a function of the journal: {verb} {resource}"
-                );
-                self.in_flight.insert(resource.clone(), *verb);
-                if *verb == Verb::Init {
-                    self.founder = Some(resource.machine());
-                }
+                self.announce(resource, *verb, *key);
             }
             Entry::Finished {
                 run,
@@ -217,22 +184,67 @@ impl Ledger {
                 step: _,
             } => {
                 self.assert_in(*run);
-                self.assert_in_flight(resource, *verb);
-                match outcome {
-                    Ok(()) => self.succeed(resource, *verb),
-                    Err(fault) if fault.class == FaultClass::Unknown => {}
-                    Err(_) => {
-                        self.in_flight.remove(resource);
-                    }
-                }
+                self.answer(resource, *verb, outcome);
             }
-            Entry::Adopted { resource, verb } => {
-                self.assert_in_flight(resource, *verb);
-                self.succeed(resource, *verb);
-            }
+            Entry::Adopted { resource, verb } => self.answer(resource, *verb, &Ok(())),
             Entry::RunEnded { run, .. } => {
                 self.assert_in(*run);
                 self.running = false;
+            }
+        }
+    }
+
+    fn allocate(&mut self, machine: &ResourceId, address: Ipv4Addr) {
+        let known = self.addresses.insert(machine.clone(), address);
+        assert!(
+            known.is_none_or(|before| before == address),
+            "a mesh address is for life: {machine}"
+        );
+    }
+
+    fn meet(&mut self, peer: &PeerFact) {
+        let given = self.addresses.get(&peer.machine);
+        assert_eq!(
+            given,
+            Some(&peer.address),
+            "a peer has the mesh address it was given: {}",
+            peer.machine
+        );
+        self.peers.insert(peer.machine.clone(), peer.clone());
+    }
+
+    /// Another life of the same cluster: only what keeps its keys apart from those of the former
+    /// one goes on.
+    fn begin_another_life(&mut self) {
+        assert!(self.uid.is_some(), "a journal begins with the founding");
+        *self = Self {
+            uid: self.uid,
+            runs: self.runs,
+            incarnations: std::mem::take(&mut self.incarnations),
+            ..Self::default()
+        };
+    }
+
+    fn announce(&mut self, resource: &ResourceId, verb: Verb, key: Key) {
+        assert!(verb.mutates(), "reads are not recorded: {verb} {resource}");
+        let due = self.key(resource, verb);
+        assert_eq!(
+            key, due,
+            "a key is a function of the journal: {verb} {resource}"
+        );
+        self.in_flight.insert(resource.clone(), verb);
+        if verb == Verb::Init {
+            self.founder = Some(resource.machine());
+        }
+    }
+
+    fn answer(&mut self, resource: &ResourceId, verb: Verb, outcome: &Result<(), Fault>) {
+        self.assert_in_flight(resource, verb);
+        match outcome {
+            Ok(()) => self.succeed(resource, verb),
+            Err(fault) if fault.class == FaultClass::Unknown => {}
+            Err(_) => {
+                self.in_flight.remove(resource);
             }
         }
     }
@@ -313,148 +325,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn machine() -> ResourceId {
-        ResourceId::new("shop/cp/1")
-    }
-
-    fn started(ledger: &Ledger, verb: Verb) -> Entry {
-        Entry::Started {
-            run: ledger.runs,
-            step: 0,
-            resource: machine(),
-            verb,
-            key: ledger.key(&machine(), verb),
-            attempt: 1,
-        }
-    }
-
-    fn finished(verb: Verb, outcome: Result<(), Fault>) -> Entry {
-        Entry::Finished {
-            run: 1,
-            step: 0,
-            resource: machine(),
-            verb,
-            outcome,
-        }
-    }
-
-    fn fresh() -> Ledger {
-        Ledger::replay(&[
-            Entry::Founded { uid: 7 },
-            Entry::RunStarted {
-                run: 1,
-                plan: 1,
-                steps: 1,
-            },
-        ])
-    }
-
-    #[test]
-    fn a_key_changes_exactly_when_a_change_succeeded() {
-        let mut ledger = fresh();
-        let first = ledger.key(&machine(), Verb::Create);
-        for fault in [FaultClass::Unknown, FaultClass::Retryable] {
-            ledger.apply(&started(&ledger, Verb::Create));
-            ledger.apply(&finished(Verb::Create, Err(Fault::new(fault, "x"))));
-            assert_eq!(ledger.key(&machine(), Verb::Create), first, "{fault}");
-            let doubt = fault == FaultClass::Unknown;
-            assert_eq!(ledger.in_flight.contains_key(&machine()), doubt, "{fault}");
-        }
-        ledger.apply(&started(&ledger, Verb::Create));
-        ledger.apply(&finished(Verb::Create, Ok(())));
-        let second = ledger.key(&machine(), Verb::Create);
-        assert_ne!(first, second);
-        assert!(ledger.in_flight.is_empty());
-        assert_ne!(second, ledger.key(&machine(), Verb::Delete), "verbs differ");
-        assert_ne!(second, ledger.key(&machine().child("etcd"), Verb::Create));
-        let mut other = ledger.clone();
-        other.uid = Some(8);
-        assert_ne!(
-            second,
-            other.key(&machine(), Verb::Create),
-            "clusters differ"
-        );
-    }
-
-    #[test]
-    fn what_was_in_doubt_is_adopted_once_seen() {
-        let mut ledger = fresh();
-        ledger.apply(&started(&ledger, Verb::Create));
-        let before = ledger.key(&machine(), Verb::Create);
-        assert_eq!(ledger.adoptions(|_| false), []);
-        let entries = ledger.adoptions(|_| true);
-        assert_eq!(entries.len(), 1);
-        ledger.apply(&entries[0]);
-        assert!(ledger.in_flight.is_empty());
-        assert_ne!(ledger.key(&machine(), Verb::Create), before);
-    }
-
-    #[test]
-    fn a_crash_between_runs_is_no_gap() {
-        let mut ledger = fresh();
-        ledger.apply(&started(&ledger, Verb::Create));
-        ledger.apply(&Entry::RunStarted {
-            run: 2,
-            plan: 1,
-            steps: 1,
-        });
-        assert_eq!((ledger.runs, ledger.in_flight.len()), (2, 1));
-    }
-
-    #[test]
-    #[should_panic(expected = "only an announced call ends")]
-    fn nothing_ends_that_was_not_announced() {
-        fresh().apply(&finished(Verb::Create, Ok(())));
-    }
-
-    #[test]
-    #[should_panic(expected = "a key is a function of the journal")]
-    fn a_foreign_key_is_refused() {
-        let mut ledger = fresh();
-        let mut entry = started(&ledger, Verb::Create);
-        let Entry::Started { key, .. } = &mut entry else {
-            unreachable!("made above");
-        };
-        key.0 ^= 1;
-        ledger.apply(&entry);
-    }
-
-    #[test]
-    #[should_panic(expected = "reads are not recorded")]
-    fn a_read_is_not_an_entry() {
-        let mut ledger = fresh();
-        ledger.apply(&started(&ledger, Verb::Describe));
-    }
-
-    #[test]
-    #[should_panic(expected = "runs are numbered without a gap")]
-    fn a_run_does_not_begin_twice() {
-        let mut ledger = fresh();
-        ledger.apply(&Entry::RunStarted {
-            run: 1,
-            plan: 1,
-            steps: 1,
-        });
-    }
-
-    #[test]
-    #[should_panic(expected = "a cluster is founded first, and once")]
-    fn a_cluster_is_founded_once() {
-        fresh().apply(&Entry::Founded { uid: 9 });
-    }
-
-    #[test]
-    #[should_panic(expected = "a mesh address is for life")]
-    fn an_address_never_changes() {
-        let mut ledger = fresh();
-        for last in [1, 2] {
-            ledger.apply(&Entry::Allocated {
-                machine: machine(),
-                address: Ipv4Addr::new(10, 0, 0, last),
-            });
-        }
-    }
-}
+mod tests;

@@ -44,6 +44,13 @@ impl ResourceId {
         hash_name(&self.0)
     }
 
+    /// Whether it is what providers list: three parts, as `shop/htz-cp/1`, `shop/dns.cf/example.com`.
+    /// What is on a machine has a fourth one, and what the cluster has as a whole only two.
+    #[must_use]
+    pub fn at_provider(&self) -> bool {
+        self.0.matches('/').count() == 2
+    }
+
     /// The machine a resource sits on: `shop/htz-cp/1` for `shop/htz-cp/1/etcd` and for itself.
     #[must_use]
     pub fn machine(&self) -> Self {

@@ -61,6 +61,19 @@ impl Engine {
             }
             Mode::Apply | Mode::Keep { .. } | Mode::Destroy => {}
         }
+        // Whether it is the plan that was agreed to is known before anything is recorded.
+        if let Some(shown) = self.task.agreed
+            && let Ok(planned) = self
+                .clone()
+                .planned(now, &mut seen.clone(), &mut Vec::new())
+        {
+            self.task.agreed = None;
+            let found = planned.plan.fingerprint();
+            if shown != found {
+                self.seen = Some(seen);
+                return self.finish(Ending::Stale { shown, found }, out);
+            }
+        }
         let planned = match self.planned(now, &mut seen, out) {
             Ok(planned) => planned,
             Err(full) => return self.give_up("resolve the mesh", &full.to_string(), now, out),
@@ -75,10 +88,6 @@ impl Engine {
             steps: plan.steps.len() as u32,
             held: held.collect(),
         }));
-        let found = plan.fingerprint();
-        if let Some(shown) = self.task.agreed.take().filter(|shown| *shown != found) {
-            return self.finish(Ending::Stale { shown, found }, out);
-        }
         if plan.is_empty() {
             return self.nothing_to_do(now, &planned.plan, out);
         }
@@ -96,7 +105,9 @@ impl Engine {
     fn doubts(&self, seen: &Observed) -> bool {
         let listed: BTreeSet<_> = seen.listed().map(|(_, thing)| &thing.id).collect();
         let complete = seen.providers.values().all(Result::is_ok);
-        !self.doubted && complete && self.ledger.made.iter().any(|id| !listed.contains(id))
+        // What is put on machines is made, too, and no provider lists it.
+        let mut made = self.ledger.made.iter().filter(|id| id.at_provider());
+        !self.doubted && complete && made.any(|id| !listed.contains(id))
     }
 
     /// Adds what memory knows, and plans.

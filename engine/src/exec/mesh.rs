@@ -79,6 +79,7 @@ impl Executor {
         let state = &mut self.steps[step as usize];
         state.begun = None;
         state.failures = 0;
+        state.last = None;
         self.open += 1;
         self.summary.done -= 1;
         self.wait(step, Ask::Act, GATHER, outside);

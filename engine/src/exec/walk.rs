@@ -17,6 +17,7 @@ impl Executor {
     pub(super) fn begin(&mut self, outside: &mut Outside<'_>) {
         assert!(!self.begun, "a plan begins once");
         self.begun = true;
+        self.table_before = Some(table_print(&outside.ledger.peers));
         if self.cancelled {
             return;
         }
@@ -51,8 +52,10 @@ impl Executor {
             && (outside.ledger.in_flight.get(&what.resource) == Some(&Verb::Create)
                 || outside.ledger.made.contains(&what.resource));
         if self.dormant(step) {
-            self.steps[step as usize].told = Some(table_print(&outside.ledger.peers));
+            // The mesh may have changed while the step waited for others.
+            self.steps[step as usize].told = self.table_before;
             self.done(step, outside);
+            self.refresh(step, outside);
         } else if let Some(Until::Elapsed(span)) = what.until {
             self.start_clock(step, outside);
             self.wait(step, Ask::Elapse, span, outside);

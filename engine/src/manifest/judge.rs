@@ -53,6 +53,7 @@ pub const CODES: &[&str] = &[
     "credentials-malformed",
     "provider-not-in-catalogue",
     "endpoint-missing",
+    "endpoint-with-secret",
     "unknown-region",
     "unknown-zone",
     "unknown-machine-type",

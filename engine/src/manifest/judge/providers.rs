@@ -10,6 +10,7 @@ use crate::manifest::{Credentials, NodePool, Provider, ProviderKind, Role};
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     for (path, provider) in placed(view.at("providers"), &view.spec.providers) {
         credentials(&path, provider, found);
+        endpoint(&path, provider, found);
         let mut pools = view.spec.node_pools.iter();
         let used = pools.any(|pool| pool.provider == provider.name);
         let kind = provider.kind;
@@ -90,6 +91,9 @@ fn credentials(path: &Path, provider: &Provider, found: &mut Vec<Finding>) {
                 .fix("write for example `credentials: { env: HCLOUD_TOKEN }`"),
         );
     }
+}
+
+fn endpoint(path: &Path, provider: &Provider, found: &mut Vec<Finding>) {
     if provider.kind == ProviderKind::Rfc2136 && provider.endpoint.is_none() {
         let message = format!(
             "`{}` does not say which name server takes updates",
@@ -100,6 +104,31 @@ fn credentials(path: &Path, provider: &Provider, found: &mut Vec<Finding>) {
                 .fix("add its address: `endpoint: ns1.example.com:53`"),
         );
     }
+    if provider.endpoint.as_deref().is_some_and(has_secret) {
+        let message = format!("the address of `{}` has a secret in it", provider.name);
+        found.push(
+            Finding::error("endpoint-with-secret", &path.field("endpoint"), message)
+                .why("the manifest is kept in the state and shown in reports; this must not be")
+                .fix("remove it there, and say where it is: `credentials: { env: NAME }`"),
+        );
+    }
+}
+
+/// Whether an address has more than a user's name before its host (RFC 3986, 3.2.1), or a key
+/// among its queries.
+fn has_secret(endpoint: &str) -> bool {
+    let rest = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let user = rest[..end].rsplit_once('@').map(|(user, _)| user);
+    let key = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default().to_lowercase();
+        ["token", "password", "secret", "key", "apikey", "api_key"].contains(&name.as_str())
+    };
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split('#').next().unwrap_or_default();
+    user.is_some_and(|user| user.contains(':')) || query.split('&').any(key)
 }
 
 fn region(path: &Path, pool: &NodePool, kind: ProviderKind, found: &mut Vec<Finding>) {
@@ -222,6 +251,12 @@ pub(super) mod tests {
                 "/spec/providers/3/type",
                 json!("rfc2136"),
             ),
+            case(
+                "endpoint-with-secret",
+                "/spec/providers/0/endpoint",
+                json!("https://shop:hunter2@cloud.example.com/v1"),
+            )
+            .fails(),
             case("unknown-region", "/spec/nodePools/6/region", json!("fns1")),
             case(
                 "unknown-zone",
@@ -250,5 +285,27 @@ pub(super) mod tests {
     #[test]
     fn each_mistake_is_found() {
         run(cases());
+    }
+
+    #[test]
+    fn a_secret_in_an_address_is_told_from_a_user_a_port_and_a_path() {
+        for secret in [
+            "https://shop:hunter2@cloud.example.com/v1",
+            "shop:hunter2@ns1.example.com:53",
+            "https://a:b@c@cloud.example.com",
+            "https://cloud.example.com/v1?region=x&Token=abc",
+        ] {
+            assert!(super::has_secret(secret), "{secret}");
+        }
+        for plain in [
+            "https://cloud.example.com:8443/v1",
+            "qemu+ssh://root@host.example.com/system",
+            "qemu+ssh://host.example.com/system?keyfile=/home/me/.ssh/id",
+            "ns1.example.com:53",
+            "https://cloud.example.com/a:b@c",
+            "https://cloud.example.com/#token=x",
+        ] {
+            assert!(!super::has_secret(plain), "{plain}");
+        }
     }
 }
