@@ -171,7 +171,7 @@ fn from_world(args: &Args, manifest: &Arc<Manifest>) -> Result<Found, Exit> {
 mod sample {
     //! A small plan for the tests of its views.
 
-    use super::{Plan, Planned, Verb};
+    use super::{Plan, Planned, Source, Verb};
     use quorate_engine::plan::{Held, MemberChange, Reversibility, Slack, Step};
     use quorate_engine::resource::{Kind, ResourceId};
     use quorate_engine::seam::Lane;

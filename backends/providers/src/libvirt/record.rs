@@ -145,7 +145,7 @@ pub(super) fn device(owner: &Owner, id: &ResourceId, what: char) -> String {
 
 /// The folder of an owner's root file systems, and the beginning of the names of its volumes.
 pub(super) fn shelf(owner: &Owner) -> String {
-    format!("{}-{:016x}-{}", owner.cluster, owner.uid, owner.provider)
+    format!("{}.{}-{:016x}", owner.provider, owner.cluster, owner.uid)
 }
 
 /// The name of a machine's own folder or volume, from which its id can be read.
@@ -229,6 +229,6 @@ mod tests {
         assert!(bridge.len() <= 15 && bridge.starts_with("qb"), "{bridge}");
         assert_ne!(bridge, device(&owner(2), &id, 'b'));
         assert_eq!(slot_id(&slot(&id)), id);
-        assert_eq!(shelf(&owner(1)), "shop-0000000000000001");
+        assert_eq!(shelf(&owner(1)), "a.shop-0000000000000001");
     }
 }
