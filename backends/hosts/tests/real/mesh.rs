@@ -51,8 +51,9 @@ fn ask(verb: Verb, node: &Node, kind: Kind, spec: Option<Spec>, peers: &[PeerFac
 }
 
 struct World {
-    net: Net,
+    /// Before the network: its connections end in an orderly way.
     hosts: Hosts,
+    net: Net,
 }
 
 impl World {

@@ -220,6 +220,9 @@ impl Drop for Net {
             for pid in String::from_utf8_lossy(&pids).split_whitespace() {
                 drop(Command::new("kill").args(["-9", pid]).status());
             }
+            // The namespace itself may live until the last TCP connection in it is given up.
+            let near = format!("{}{}", self.bridge, node.number);
+            drop(Command::new("ip").args(["link", "delete", &near]).status());
             drop(
                 Command::new("ip")
                     .args(["netns", "delete", &node.namespace])
