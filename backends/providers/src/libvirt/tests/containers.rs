@@ -61,7 +61,8 @@ async fn lxc(test: &str) -> Option<(tempfile::TempDir, String, String)> {
     let target = Target::parse(&uri).unwrap();
     if let Err(trouble) = Session::open(&target, "ssh").await {
         eprintln!(
-            "SKIPPED {test}: no containers ({trouble}): install libvirt-daemon-driver-lxc and be root"
+            "SKIPPED {test}: no containers ({trouble}): install \
+             libvirt-daemon-driver-lxc and be root"
         );
         return None;
     }

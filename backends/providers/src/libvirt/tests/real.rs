@@ -17,7 +17,8 @@ pub(super) fn libvirt_is_here(test: &str) -> bool {
     let here = std::os::unix::net::UnixStream::connect(SOCKET).is_ok();
     if !here {
         eprintln!(
-            "SKIPPED {test}: no libvirt behind {SOCKET}: install libvirt-daemon-system, start libvirtd"
+            "SKIPPED {test}: no libvirt behind {SOCKET}: install libvirt-daemon-system, \
+             start libvirtd"
         );
     }
     here

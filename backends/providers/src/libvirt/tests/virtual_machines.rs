@@ -9,7 +9,10 @@ use crate::libvirt::uri::Target;
 use quorate_engine::seam::{MachineState, Reply};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
+
+const VIRTLOGD: &str = "/run/libvirt/virtlogd-sock";
 
 /// Where virtual machines can be made: a pool of our own with a disk that has nothing on it.
 struct Pool {
@@ -35,8 +38,13 @@ impl Pool {
         let target = Target::parse("qemu:///system").unwrap();
         if let Err(trouble) = Session::open(&target, "ssh").await {
             eprintln!(
-                "SKIPPED {test}: no virtual machines ({trouble}): install libvirt-daemon-driver-qemu and qemu-system-x86"
+                "SKIPPED {test}: no virtual machines ({trouble}): install \
+                 libvirt-daemon-driver-qemu and qemu-system-x86"
             );
+            return None;
+        }
+        if !Path::new(VIRTLOGD).exists() {
+            eprintln!("SKIPPED {test}: no {VIRTLOGD}: start virtlogd, which QEMU's output goes to");
             return None;
         }
         let folder = tempfile::Builder::new()
