@@ -49,7 +49,10 @@ fn help_says_what_can_be_asked_and_how_it_exits() {
     let help = quorate(&["--help"]);
     assert_eq!(code(&help), 0);
     insta::assert_snapshot!("help", out(&help));
-    for command in ["check", "schema", "plan", "chaos", "replay"] {
+    for command in [
+        "check", "schema", "plan", "apply", "destroy", "status", "state", "adopt", "forget",
+        "mesh", "sim", "chaos", "replay",
+    ] {
         let help = quorate(&[command, "--help"]);
         assert_eq!(code(&help), 0);
         insta::assert_snapshot!(format!("help_{command}"), out(&help));
@@ -181,10 +184,10 @@ fn schemas_are_json_schemas() {
 
 #[test]
 fn a_plan_from_nothing_has_changes() {
-    let output = quorate(&["plan", GOOD]);
+    let output = quorate(&["plan", GOOD, "--offline"]);
     assert_eq!(code(&output), 2, "{}", err(&output));
     insta::assert_snapshot!("plan", out(&output));
-    let json = quorate(&["plan", GOOD, "--json"]);
+    let json = quorate(&["plan", GOOD, "--offline", "--json"]);
     assert_eq!(code(&json), 2);
     let plan: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     for (index, step) in plan["steps"].as_array().unwrap().iter().enumerate() {
@@ -194,14 +197,14 @@ fn a_plan_from_nothing_has_changes() {
             "{step}"
         );
     }
-    let dot = quorate(&["plan", GOOD, "--dot"]);
+    let dot = quorate(&["plan", GOOD, "--offline", "--dot"]);
     assert_eq!(code(&dot), 2);
     assert!(out(&dot).starts_with("digraph plan {"));
 }
 
 #[test]
 fn a_manifest_with_errors_has_no_plan() {
-    let output = with_input(&["plan", "-"], BROKEN.as_bytes());
+    let output = with_input(&["plan", "--offline", "-"], BROKEN.as_bytes());
     assert_eq!(code(&output), 1);
     assert!(out(&output).is_empty() && err(&output).contains("(standard input):17:"));
 }
@@ -287,7 +290,7 @@ fn a_scenario_may_try_a_cluster_that_misses_its_objectives() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
-    let mut command = command(&["plan", GOOD, "--json"]);
+    let mut command = command(&["plan", GOOD, "--offline", "--json"]);
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
