@@ -33,7 +33,7 @@ Exit codes:
       never injected), or a report cannot be written
   4   chaos, replay: two runs of one seed differ, which is a bug of quorate
   64  the command line cannot be understood
-  130 stopped on request, or not agreed to
+  130  stopped on request, or not agreed to
   74  the output cannot be written (141: its reader went away)";
 
 /// The output cannot be written: `EX_IOERR` of sysexits.h.

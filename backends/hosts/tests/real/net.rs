@@ -31,8 +31,8 @@ pub(crate) struct Node {
 const SURROUNDINGS: &str = "\
     mount -t tmpfs qhosts \"$1\"
     for folder in etc opt var/lib; do
-        mkdir -p \"$1/$folder\" \"$1/work/$folder\"
-        mount -t overlay -o \"lowerdir=/$folder,upperdir=$1/$folder,workdir=$1/work/$folder\" \
+        mkdir -p \"$1/$folder\" \"$1/scratch/$folder\"
+        mount -t overlay -o \"lowerdir=/$folder,upperdir=$1/$folder,workdir=$1/scratch/$folder\" \
             qhosts \"/$folder\"
     done
     mount -t tmpfs qhosts /run
