@@ -312,3 +312,31 @@ fn what_somebody_else_changed_is_put_right_and_named() {
     );
     assert_eq!(ground.things[&firewall].fields["public_ports"], "[]");
 }
+
+#[test]
+fn hosts_that_change_places_in_the_list_are_left_alone() {
+    let mut ground = Ground::built(&manifest(1, &OWN));
+    let hosts = ground.hosts.clone();
+    for list in [&OWN[1..], &[OWN[1], OWN[0]]] {
+        let (_, ending) = ground.live(&manifest(1, list), Mode::Apply, None);
+        let Ending::Incomplete(undone) = ending else {
+            panic!("{ending:?}")
+        };
+        let named: Vec<_> = undone.iter().map(|(what, _)| what.as_str()).collect();
+        assert_eq!(named, ["shop/own/1", "shop/own/2"]);
+        assert!(
+            undone[0].1.detail.contains("hosts go by their order"),
+            "{undone:?}"
+        );
+        assert_eq!(
+            ground.mutations(),
+            [""; 0],
+            "one's number would be another's machine"
+        );
+    }
+    assert_eq!(ground.hosts, hosts);
+    assert_eq!(
+        ground.live(&manifest(1, &OWN), Mode::Apply, None).1,
+        Ending::Converged
+    );
+}

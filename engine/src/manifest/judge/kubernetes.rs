@@ -191,7 +191,7 @@ pub(super) mod tests {
         let survive = json!({"survive": "provider", "rpo": "0s"});
         let storage = json!({"engine": "longhorn", "replicas": 9});
         let workload = json!([{"name": "shop", "replicas": 1,
-                               "data": {"size": "1Gi"}, "requests": {"cpu": "900"}}]);
+                               "data": {"size": "1Gi"}, "requests": {"cpu": "900", "memory": "1Gi"}}]);
         let mut document = mesh_only();
         let spec = document["spec"].as_object_mut().expect("an object");
         let providers = spec["providers"].as_array_mut().expect("a list");

@@ -113,13 +113,13 @@ impl World {
     }
 
     /// Whether a read shows it by now.
-    pub(super) fn shows(&self, id: &ResourceId) -> bool {
+    pub(in super::super) fn shows(&self, id: &ResourceId) -> bool {
         let copies = self.copies.get(id);
         copies.is_some_and(|copies| copies.iter().any(|(_, at)| *at + self.lag <= self.now))
     }
 
     /// How many calls of this verb were made for it.
-    pub(super) fn count(&self, id: &ResourceId, verb: Verb) -> usize {
+    pub(in super::super) fn count(&self, id: &ResourceId, verb: Verb) -> usize {
         let calls = self.calls.iter().map(|made| &made.call);
         calls
             .filter(|call| call.target == *id && call.verb == verb)
