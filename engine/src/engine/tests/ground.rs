@@ -48,6 +48,8 @@ pub(super) struct Ground {
     pub(super) blind: bool,
     /// Hosts that do not answer.
     pub(super) silent: BTreeSet<ResourceId>,
+    /// Hosts on which nothing that is done lasts.
+    pub(super) forgetful: BTreeSet<ResourceId>,
     /// Made, and not listed before this instant.
     pub(super) late: BTreeMap<ResourceId, Time>,
     addresses: u8,
@@ -119,6 +121,12 @@ impl Ground {
             Lane::Provider(_) => self.at_provider(call),
             Lane::Hosts if self.silent.contains(&call.target.machine()) => {
                 Err(Fault::new(FaultClass::Retryable, "no route to host"))
+            }
+            Lane::Hosts if self.forgetful.contains(&call.target.machine()) => {
+                let before = self.hosts.clone();
+                let reply = self.on_host(call);
+                self.hosts = before;
+                Ok(reply)
             }
             Lane::Hosts => Ok(self.on_host(call)),
             Lane::Cluster => panic!("there is no cluster here"),

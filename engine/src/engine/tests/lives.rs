@@ -340,3 +340,26 @@ fn hosts_that_change_places_in_the_list_are_left_alone() {
         Ending::Converged
     );
 }
+
+#[test]
+fn what_is_done_and_never_seen_is_given_up() {
+    let manifest = manifest(1, &OWN);
+    let mut ground = Ground::built(&manifest);
+    ground.forgetful.insert(id("own/1"));
+    let (_, ending) = ground.live(&manifest, Mode::Destroy, None);
+    let Ending::Incomplete(undone) = ending else {
+        panic!("{ending:?}")
+    };
+    assert_eq!(undone[0].0, "see what was done");
+    let resets = ground
+        .mutations()
+        .into_iter()
+        .filter(|call| call == "delete shop/own/1/host");
+    assert!((4..=8).contains(&resets.count()), "not for ever");
+    // Once it lasts, the rest goes.
+    ground.forgetful.clear();
+    assert_eq!(
+        ground.live(&manifest, Mode::Destroy, None).1,
+        Ending::Converged
+    );
+}

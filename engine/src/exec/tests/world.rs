@@ -386,6 +386,11 @@ impl World {
             }
             Ok(_) => {}
             Err(fault) => {
+                let made = self.calls.iter().rfind(|made| made.id == call);
+                let asked = &made.expect("it was made").call;
+                if asked.verb == Verb::Delete && fault.class == FaultClass::NotFound {
+                    self.told.insert(asked.target.clone());
+                }
                 if let (FaultClass::Retryable, Some(after)) = (fault.class, fault.after) {
                     let until = self.silent.entry(lane).or_default();
                     *until = (*until).max(self.now + after);
