@@ -91,6 +91,8 @@ pub struct Engine {
     expected: BTreeSet<ResourceId>,
     /// What was last seen.
     seen: Option<Observed>,
+    /// The plan that was last carried out to its end, and how often in a row.
+    carried: Option<(u64, u32)>,
     /// Something of ours was not listed, and a second look was taken in case that was late.
     doubted: bool,
 }
@@ -121,6 +123,7 @@ impl Engine {
             cancelled: false,
             expected: BTreeSet::new(),
             seen: None,
+            carried: None,
             doubted: false,
         }
     }
@@ -250,17 +253,27 @@ impl Engine {
             panic!("a plan was under way")
         };
         self.next_call = executor.next_call();
+        let plan = executor.plan().fingerprint();
         let summary = executor.finished().expect("it has ended");
         let (complete, cancelled) = (summary.complete(), summary.cancelled);
         self.undone = summary.failed.clone();
         if cancelled || self.cancelled {
             return self.finish(Ending::Cancelled, out);
         }
-        if complete {
-            self.rounds = 0;
-            return self.look(now, out);
+        if !complete {
+            self.carried = None;
+            return self.again(now, out);
         }
-        self.again(now, out);
+        let before = self.carried.filter(|(last, _)| *last == plan);
+        let times = before.map_or(1, |(_, times)| times + 1);
+        self.carried = Some((plan, times));
+        if times > ROUNDS_MAX {
+            let why = format!("every step was done {times} times, and none of it is to be seen");
+            self.rounds = ROUNDS_MAX;
+            return self.give_up("see what was done", &why, now, out);
+        }
+        self.rounds = 0;
+        self.look(now, out);
     }
 
     fn nothing_to_do(&mut self, now: Time, plan: &Plan, out: &mut Vec<Effect>) {

@@ -231,6 +231,12 @@ impl Executor {
         }
     }
 
+    /// What is carried out.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// How it went, once every step has ended.
     #[must_use]
     pub fn finished(&self) -> Option<&Summary> {

@@ -42,6 +42,20 @@ pub struct History {
     pub founded: bool,
 }
 
+impl History {
+    /// Another host of one's own that was last reached at this address: hosts are numbered by
+    /// their order in the manifest, and that was changed.
+    #[must_use]
+    pub fn taken(&self, machine: &ResourceId, address: &str) -> Option<&ResourceId> {
+        let address: Ipv4Addr = address.parse().ok()?;
+        let mut own = self.prepared.difference(&self.made);
+        own.find(|id| {
+            let there = self.peers.get(*id).and_then(|peer| peer.public);
+            *id != machine && there == Some(address)
+        })
+    }
+}
+
 /// Maps with ids as keys, as lists of pairs: JSON objects have text keys only.
 mod pairs {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -410,3 +410,32 @@ fn a_spoiled_plan_is_found_out() {
         plan.steps[create].verb = Verb::Delete;
     });
 }
+
+#[test]
+fn a_machine_that_has_to_stay_is_no_reason_to_tell_the_others() {
+    let manifest = three_clouds();
+    let desired = desired(&manifest);
+    let mut seen = built(&manifest);
+    let list = seen.providers.get_mut("htz").unwrap().as_mut().unwrap();
+    let machine = list.iter().find(|seen| seen.kind == Kind::Machine);
+    let mut stray = machine.expect("it was built").clone();
+    stray.id = ResourceId::new("shop/workers-htz/99");
+    list.push(stray.clone());
+    let told = |plan: &Plan| {
+        let dormant = |step: &&Step| step.until == Some(crate::plan::Until::Outdated);
+        plan.steps.iter().filter(dormant).count()
+    };
+    let leaves = plan(&desired, &seen);
+    assert_eq!(told(&leaves), desired.topology.nodes.len());
+    seen.cluster = Some(Err(crate::seam::Fault::new(
+        crate::seam::FaultClass::Retryable,
+        "refused",
+    )));
+    let stays = plan(&desired, &seen);
+    assert_eq!(
+        titles(&stays),
+        [""; 0],
+        "else it would be complete again and again"
+    );
+    assert!(stays.held.iter().any(|held| held.resource == stray.id));
+}

@@ -189,6 +189,11 @@ impl Engine {
             let Some(Ok(view)) = seen.hosts.get(&node.id) else {
                 continue;
             };
+            // Whoever answers there is another host, and keeps its own number.
+            let existing = node.existing.as_deref();
+            if existing.is_some_and(|at| seen.history.taken(&node.id, at).is_some()) {
+                continue;
+            }
             let spec = desired
                 .get(&node.id.child("peer"))
                 .map(|peer| &peer.spec)

@@ -1,28 +1,35 @@
 //! The loop as a whole is proven in the simulated world; here stand its corners.
 
+mod ground;
+mod lives;
+
 use super::*;
 use crate::exec::Guard;
 use crate::quorum::Policy;
 use crate::seam::{Call, Reply};
 use crate::topology::tests::manifest;
 
-fn engine(mode: Mode, journal: &[Entry]) -> Engine {
+fn task(manifest: Arc<Manifest>, mode: Mode) -> Task {
     let policy = Policy {
         declared: 0,
         scale_down: false,
         force: false,
     };
     let version = EtcdVersion::new(3, 6, 11);
-    let task = Task {
-        manifest: manifest(&[("cp", "a", 1, &["control-plane"])]),
+    Task {
+        manifest,
         mode,
         patience: Span::from_secs(300),
         limits: Limits::new(Guard { version, policy }),
         seed: Seed(1),
         uid: 7,
         agreed: None,
-    };
-    Engine::new(task, journal)
+    }
+}
+
+fn engine(mode: Mode, journal: &[Entry]) -> Engine {
+    let manifest = manifest(&[("cp", "a", 1, &["control-plane"])]);
+    Engine::new(task(manifest, mode), journal)
 }
 
 fn handle(engine: &mut Engine, now: Time, event: Event) -> Vec<Effect> {

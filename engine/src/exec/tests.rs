@@ -2,6 +2,7 @@
 
 mod cases;
 mod guard;
+mod mesh;
 mod properties;
 mod world;
 

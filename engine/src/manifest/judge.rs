@@ -148,6 +148,7 @@ pub const CODES: &[&str] = &[
     // kubernetes
     "kubernetes-version-form",
     "kubernetes-version-unsupported",
+    "needs-kubernetes",
     // storage
     "data-without-storage",
     "rpo-needs-copies",

@@ -44,6 +44,13 @@ fn condition(
     (seen, index): (&Observed, &Index<'_>),
     outages: &BTreeMap<&str, usize>,
 ) -> Condition {
+    let existing = node.existing.as_deref();
+    if let Some(other) = existing.and_then(|at| seen.history.taken(&node.id, at)) {
+        return Condition::Held(format!(
+            "its address is that of {other}: hosts go by their order, so put it back and remove or \
+             add hosts at the end of the list only"
+        ));
+    }
     if seen.answers(&node.id) {
         return Condition::Fine;
     }

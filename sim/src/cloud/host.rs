@@ -166,10 +166,9 @@ impl Cloud {
             return Ok(Reply::Host(view(self.inside(serial))));
         }
         if call.verb == Verb::Delete {
-            let gone = self.inside(serial).installed.remove(&call.target);
-            if let Some(gone) = gone {
+            for gone in take_off(self.inside(serial), call) {
                 ground.changed(Change::Uninstalled {
-                    machine,
+                    machine: machine.clone(),
                     kind: gone.resource.spec.kind(),
                     resource: gone.resource.id.clone(),
                 });
@@ -241,6 +240,17 @@ fn plan_work(inside: &Inside, call: &Call) -> Result<Lasts, Fault> {
             _,
         ) => invalid(format!("a machine cannot {}", call.verb)),
     }
+}
+
+/// Takes one thing off a machine; with what all others stand on, everything, the last first.
+fn take_off(inside: &mut Inside, call: &Call) -> Vec<Installed> {
+    if call.kind != Kind::Host {
+        return inside.installed.remove(&call.target).into_iter().collect();
+    }
+    let all = std::mem::take(&mut inside.installed);
+    let mut all: Vec<_> = all.into_values().collect();
+    all.sort_by_key(|it| std::cmp::Reverse(it.resource.spec.kind()));
+    all
 }
 
 fn view(inside: &Inside) -> HostView {

@@ -306,12 +306,11 @@ impl World {
         match kind {
             Kind::Worker => self.with_kube(|kube, ground| kube.remove_node(ground, host)),
             Kind::Balancer => self.traffic.remove_balancer(host),
+            Kind::Peer | Kind::Links => self.mesh_changed(machine, host),
             Kind::Network
             | Kind::Firewall
             | Kind::Machine
             | Kind::Host
-            | Kind::Peer
-            | Kind::Links
             | Kind::EtcdMember
             | Kind::ControlPlane
             | Kind::RecordSet

@@ -9,7 +9,7 @@ use super::World;
 use super::stage::ORCHESTRATOR;
 use super::watch::Invariant;
 use crate::outcome::Track;
-use quorate_engine::engine::{Engine, Task};
+use quorate_engine::engine::{Engine, Mode, Task};
 use quorate_engine::journal::Entry;
 use quorate_engine::manifest::Manifest;
 use quorate_engine::seam::{
@@ -141,6 +141,19 @@ impl World {
         let life = self.control.life;
         self.stage
             .after(Span::ZERO, Happening::Control(ControlEvent::Start(life)));
+    }
+
+    /// What the orchestrator is to do when it starts next.
+    ///
+    /// # Panics
+    /// While it runs.
+    pub fn order(&mut self, mode: Mode) {
+        assert!(
+            self.control.engine.is_none(),
+            "orders are for the next start"
+        );
+        self.control.task.mode = mode;
+        self.control.converged_at = None;
     }
 
     /// Stops the orchestrator where it stands: its journal stays.

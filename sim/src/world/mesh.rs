@@ -51,9 +51,17 @@ impl World {
     /// Every two machines that run and are reached have a tunnel, whenever the orchestrator says
     /// that nothing is left to do.
     pub(super) fn check_mesh(&mut self) {
-        let reached = |host: &u16| self.orchestrator_reaches(*host);
-        let hosts: Vec<u16> = self.stage.by_machine.values().copied().collect();
-        let hosts: Vec<u16> = hosts.into_iter().filter(reached).collect();
+        let Some(engine) = &self.control.engine else {
+            return;
+        };
+        // Hosts of one's own that were reset are none of ours.
+        let ours = &engine.ledger().prepared;
+        let machines = self.stage.by_machine.iter();
+        let hosts: Vec<u16> = machines
+            .filter(|(machine, _)| ours.contains(*machine))
+            .map(|(_, host)| *host)
+            .filter(|host| self.orchestrator_reaches(*host))
+            .collect();
         let mut apart = Vec::new();
         for (n, a) in hosts.iter().enumerate() {
             for b in &hosts[n + 1..] {

@@ -31,7 +31,7 @@ fn graph(shape: &[(u8, u32)]) -> Arc<Plan> {
 }
 
 /// Fates drawn by call, in per cent of trouble; `hard`: some faults are final.
-fn fates(seed: u64, trouble: u64, hard: bool) -> impl FnMut(&Call, usize) -> Fate {
+pub(super) fn fates(seed: u64, trouble: u64, hard: bool) -> impl FnMut(&Call, usize) -> Fate {
     move |call, nth| {
         let entity = call.target.number() ^ nth as u64;
         let mut draw = Seed(seed).stream_of(entity, &call.verb.to_string());

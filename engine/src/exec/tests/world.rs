@@ -1,18 +1,18 @@
 //! A world of a few maps. It carries out effects as the seam's contract says, and checks that the
 //! executor keeps its side: it sees effects only, never the executor's own state.
 
+mod deeds;
+
 use crate::exec::{Executor, Input, Limits};
 use crate::journal::{Entry, Ledger};
-use crate::plan::{MemberChange, Plan};
-use crate::quorum::slack;
-use crate::resource::{Kind, ResourceId};
+use crate::mesh::MeshKey;
+use crate::plan::{Plan, Step, Until};
+use crate::resource::ResourceId;
 use crate::seam::{
-    Call, CallId, ClusterView, Effect, Fault, FaultClass, HostView, Key, Lane, MachineState,
-    MemberView, Notice, Outcome, Reply, Seen, Verb,
+    Call, CallId, Effect, Fault, FaultClass, Key, Lane, MemberView, Notice, Outcome, Reply, Verb,
 };
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// What becomes of a call.
@@ -66,6 +66,8 @@ pub(super) struct World {
     /// Things that carry a name of ours and are not ours.
     pub(super) foreign: BTreeSet<ResourceId>,
     pub(super) members: Vec<MemberView>,
+    /// Keys of mesh interfaces, by machine: made there, and kept until the machine goes.
+    pub(super) keys: BTreeMap<ResourceId, MeshKey>,
     /// The smallest tolerance that etcd ever had.
     pub(super) worst: i64,
     /// How late reads are.
@@ -104,6 +106,7 @@ impl World {
             copies: BTreeMap::new(),
             foreign: BTreeSet::new(),
             members: Vec::new(),
+            keys: BTreeMap::new(),
             worst: i64::MAX,
             lag: Span::ZERO,
             keyed: true,
@@ -243,11 +246,12 @@ impl World {
         for step in &plan.steps {
             if step.resource == call.target && step.verb == call.verb {
                 for before in &step.after {
-                    let before = &plan.steps[*before as usize].resource;
+                    let before = &plan.steps[*before as usize];
                     assert!(
-                        self.told.contains(before),
-                        "{} before {before}",
-                        step.title()
+                        self.told.contains(&before.resource) || dormant(before),
+                        "{} before {}",
+                        step.title(),
+                        before.resource
                     );
                 }
                 let ends = self.ends(plan);
@@ -298,7 +302,7 @@ impl World {
             let lost = self.said.iter().any(failed);
             let skipped = step.after.iter().any(|before| bad[*before as usize]);
             bad.push(lost || skipped);
-            ends.push(lost || skipped || self.said.iter().any(done));
+            ends.push(lost || skipped || dormant(step) || self.said.iter().any(done));
         }
         ends
     }
@@ -375,13 +379,18 @@ impl World {
             Ok(Reply::Seen(seen)) => {
                 self.told.insert(seen.id.clone());
             }
-            Ok(Reply::Done) => {
+            Ok(Reply::Done | Reply::Host(_)) => {
                 let made = self.calls.iter().rfind(|made| made.id == call);
                 self.told
                     .insert(made.expect("it was made").call.target.clone());
             }
             Ok(_) => {}
             Err(fault) => {
+                let made = self.calls.iter().rfind(|made| made.id == call);
+                let asked = &made.expect("it was made").call;
+                if asked.verb == Verb::Delete && fault.class == FaultClass::NotFound {
+                    self.told.insert(asked.target.clone());
+                }
                 if let (FaultClass::Retryable, Some(after)) = (fault.class, fault.after) {
                     let until = self.silent.entry(lane).or_default();
                     *until = (*until).max(self.now + after);
@@ -390,124 +399,9 @@ impl World {
         }
         Input::Answer { call, outcome }
     }
+}
 
-    /// What a call does, and what it is answered.
-    fn take_effect(&mut self, call: &Call) -> Outcome {
-        let id = &call.target;
-        match call.verb {
-            Verb::Create if matches!(call.lane, Lane::Provider(_)) => {
-                if self.foreign.contains(id) {
-                    return Err(Fault::new(FaultClass::Exists, "the name is taken"));
-                }
-                let copies = self.copies.entry(id.clone()).or_default();
-                if !(self.keyed && copies.iter().any(|(key, _)| *key == call.key)) {
-                    copies.push((call.key, self.now));
-                }
-                Ok(Reply::Seen(self.seen(id)))
-            }
-            // Idempotent by nature: it is put there, or is there.
-            Verb::Create | Verb::Update | Verb::Init | Verb::Drain => {
-                let copies = self.copies.entry(id.clone()).or_default();
-                if copies.is_empty() {
-                    copies.push((call.key, self.now));
-                }
-                Ok(Reply::Done)
-            }
-            Verb::Describe if self.foreign.contains(id) => {
-                Ok(Reply::Seen(self.seen(&ResourceId::new("elsewhere/cp/0"))))
-            }
-            Verb::Describe => Ok(if self.shows(id) {
-                Reply::Seen(self.seen(id))
-            } else {
-                Reply::Absent
-            }),
-            Verb::Delete => match self.copies.remove(id) {
-                Some(_) => Ok(Reply::Done),
-                None => Err(Fault::new(FaultClass::NotFound, "no such thing")),
-            },
-            Verb::List => Ok(Reply::List(Vec::new())),
-            Verb::Probe => Ok(Reply::Host(HostView::default())),
-            Verb::Cluster => Ok(Reply::Cluster(ClusterView {
-                members: self.members.clone(),
-                ..ClusterView::default()
-            })),
-            Verb::AddLearner | Verb::Promote | Verb::MoveLeader | Verb::RemoveMember => {
-                self.change_members(call)
-            }
-        }
-    }
-
-    /// etcd without any rule of its own: what is asked is done.
-    fn change_members(&mut self, call: &Call) -> Outcome {
-        let id = call.target.machine();
-        let change = match call.verb {
-            Verb::AddLearner => MemberChange::AddLearner(id),
-            Verb::Promote => MemberChange::Promote(id),
-            Verb::MoveLeader => MemberChange::MoveLeader(id),
-            _ => MemberChange::Remove(id),
-        };
-        match &change {
-            MemberChange::AddLearner(id) => {
-                if self.members.iter().all(|m| m.machine != *id) {
-                    self.members.push(MemberView {
-                        machine: id.clone(),
-                        learner: true,
-                        started: true,
-                        healthy: true,
-                        leader: false,
-                    });
-                }
-            }
-            MemberChange::Promote(id) => {
-                let mut members = self.members.iter_mut();
-                let member = members.find(|m| m.machine == *id);
-                member.expect("a learner").learner = false;
-            }
-            MemberChange::MoveLeader(id) => {
-                let able = |m: &MemberView| m.healthy && !m.learner && m.machine != *id;
-                let next = self.members.iter().position(able).expect("a successor");
-                for (at, member) in self.members.iter_mut().enumerate() {
-                    member.leader = at == next;
-                }
-            }
-            MemberChange::Remove(id) => self.members.retain(|m| m.machine != *id),
-        }
-        self.worst = self.worst.min(slack(&self.members).tolerance());
-        Ok(Reply::Done)
-    }
-
-    /// Whether a read shows it by now.
-    pub(super) fn shows(&self, id: &ResourceId) -> bool {
-        let copies = self.copies.get(id);
-        copies.is_some_and(|copies| copies.iter().any(|(_, at)| *at + self.lag <= self.now))
-    }
-
-    /// How many calls of this verb were made for it.
-    pub(super) fn count(&self, id: &ResourceId, verb: Verb) -> usize {
-        let calls = self.calls.iter().map(|made| &made.call);
-        calls
-            .filter(|call| call.target == *id && call.verb == verb)
-            .count()
-    }
-
-    fn seen(&self, id: &ResourceId) -> Seen {
-        let made = self.copies.get(id).and_then(|copies| copies.first());
-        let bare = made.is_some_and(|(_, at)| *at + self.bare > self.now);
-        let address = Ipv4Addr::new(203, 0, 113, (id.number() % 250) as u8);
-        Seen {
-            id: id.clone(),
-            kind: Kind::Machine,
-            external: format!("ext-{id}"),
-            fingerprint: 0,
-            state: if self.broken.contains(id) {
-                MachineState::Error
-            } else {
-                MachineState::Running
-            },
-            address: (!bare).then_some(address),
-            private: None,
-            host_key: None,
-            fields: std::collections::BTreeMap::new(),
-        }
-    }
+/// Of such a step nothing is heard unless the mesh changes.
+fn dormant(step: &Step) -> bool {
+    step.until == Some(Until::Outdated)
 }

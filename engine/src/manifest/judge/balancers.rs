@@ -5,6 +5,9 @@ use crate::diagnostic::{Finding, Path};
 use crate::manifest::{Domain, LbKind, LbRole, LoadBalancer, NodePool, Role};
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
+    if view.spec.kubernetes.is_none() {
+        return; // refused as a whole
+    }
     let balancers = &view.spec.load_balancers;
     for (path, balancer) in placed(view.at("loadBalancers"), balancers) {
         pools(view, &path, balancer, found);

@@ -10,6 +10,9 @@ use crate::units::Duration;
 const TTL_MAX: Span = Span::from_secs(7 * 86_400);
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
+    if view.spec.kubernetes.is_none() {
+        return; // refused as a whole
+    }
     for (path, dns) in placed(view.at("dns"), &view.spec.dns) {
         ttl(view, &path.field("ttl"), dns, found);
         health(view, &path, dns, found);

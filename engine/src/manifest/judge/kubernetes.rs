@@ -9,7 +9,7 @@ const MINORS: std::ops::RangeInclusive<u32> = 34..=36;
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     let Some(version) = view.spec.kubernetes.as_ref().map(|k| &k.version) else {
-        return;
+        return without(view, found);
     };
     let path = view.at("kubernetes").field("version");
     let Some((major, minor, _)) = parts(version) else {
@@ -49,6 +49,40 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+/// What is of no use where machines are joined by a mesh and nothing more.
+fn without(view: View<'_>, found: &mut Vec<Finding>) {
+    let spec = view.spec;
+    let parts = [
+        (
+            "loadBalancers",
+            "load balancers stand",
+            !spec.load_balancers.is_empty(),
+        ),
+        ("dns", "names of load balancers stand", !spec.dns.is_empty()),
+        (
+            "storage",
+            "replicated storage stands",
+            spec.storage.is_some(),
+        ),
+        ("workloads", "workloads stand", !spec.workloads.is_empty()),
+    ];
+    let parts = parts.into_iter().filter(|(_, _, given)| *given);
+    let parts = parts.map(|(field, what, _)| (view.at(field), what.to_owned()));
+    let growing = view.pools().filter(|(_, pool)| pool.autoscale.is_some());
+    let growing = growing.map(|(path, pool)| {
+        let what = format!("the bounds of `{}` stand", pool.name);
+        (path.field("autoscale"), what)
+    });
+    for (path, what) in parts.chain(growing) {
+        let message = format!("{what} here, and there is no Kubernetes");
+        found.push(
+            Finding::error("needs-kubernetes", &path, message)
+                .why("without `spec.kubernetes` machines are joined by a mesh, and nothing more")
+                .fix("add `spec.kubernetes`, or remove this"),
+        );
+    }
+}
+
 /// `1.35.2` or `v1.35.2`, with or without a pre-release or build part (semver 2.0).
 pub(super) fn parts(version: &str) -> Option<(u32, u32, u32)> {
     let bare = version.strip_prefix('v').unwrap_or(version);
@@ -64,14 +98,18 @@ pub(super) fn parts(version: &str) -> Option<(u32, u32, u32)> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::parts;
+    use crate::diagnostic::Severity;
     use crate::manifest::judge::judge;
     use crate::manifest::judge::trial::{Case, case, run, shipped};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     pub(in super::super) fn cases() -> Vec<Case> {
         let path = "/spec/kubernetes/version";
         vec![
             case("kubernetes-version-form", path, json!("1.35")),
+            case("needs-kubernetes", "/spec/kubernetes", Value::Null)
+                .with("roles-without-kubernetes")
+                .fails(),
             case("kubernetes-version-form", path, json!("latest")),
             case("kubernetes-version-unsupported", path, json!("1.33.9")).only_warns(),
             case("kubernetes-version-unsupported", path, json!("1.37.0")).only_warns(),
@@ -104,5 +142,86 @@ pub(super) mod tests {
         for wrong in ["1.35", "1.35.2.1", "1.x.2", "1..2", "+1.2.3", ""] {
             assert_eq!(parts(wrong), None, "{wrong}");
         }
+    }
+
+    /// Three places of one's own, joined by a mesh and nothing more.
+    fn mesh_only() -> Value {
+        json!({
+            "apiVersion": "quorate.dev/v1", "kind": "Cluster", "metadata": {"name": "home"},
+            "spec": {
+                "providers": [
+                    {"name": "attic", "type": "libvirt", "networkCidr": "10.41.0.0/16",
+                     "endpoint": "qemu+ssh://root@attic.example.com/system"},
+                    {"name": "cellar", "type": "libvirt", "networkCidr": "10.42.0.0/16"},
+                    {"name": "rack", "type": "static"},
+                ],
+                "nodePools": [
+                    {"name": "a", "provider": "attic", "region": "attic", "count": 2,
+                     "machineType": "2-4096", "image": "ubuntu-24.04"},
+                    {"name": "b", "provider": "cellar", "region": "cellar", "count": 1,
+                     "machineType": "2-4096", "image": "ubuntu-24.04"},
+                    {"name": "c", "provider": "rack", "hosts": [
+                        {"address": "192.0.2.10"},
+                        {"address": "192.0.2.11", "behindNat": true},
+                    ]},
+                ],
+            },
+        })
+    }
+
+    fn found(document: Value) -> Vec<crate::diagnostic::Finding> {
+        judge(&serde_json::from_value(document).expect("a manifest"))
+    }
+
+    #[test]
+    fn machines_without_kubernetes_are_clean_but_for_notes() {
+        let found = found(mesh_only());
+        let bad: Vec<_> = found
+            .iter()
+            .filter(|f| f.severity != Severity::Note)
+            .collect();
+        assert!(bad.is_empty(), "{bad:#?}");
+    }
+
+    #[test]
+    fn what_needs_kubernetes_says_so_once_and_nothing_else() {
+        let balancer = json!([{"name": "web", "pools": ["a"], "roles": []}]);
+        let dns = json!([{"provider": "names", "zone": "example.com", "hostname": "www",
+                          "loadBalancer": "web"}]);
+        let survive = json!({"survive": "provider", "rpo": "0s"});
+        let storage = json!({"engine": "longhorn", "replicas": 9});
+        let workload = json!([{"name": "shop", "replicas": 1,
+                               "data": {"size": "1Gi"}, "requests": {"cpu": "900", "memory": "1Gi"}}]);
+        let mut document = mesh_only();
+        let spec = document["spec"].as_object_mut().expect("an object");
+        let providers = spec["providers"].as_array_mut().expect("a list");
+        providers.push(json!({"name": "names", "type": "builtin"}));
+        spec.insert("loadBalancers".to_owned(), balancer);
+        spec.insert("dns".to_owned(), dns);
+        spec.insert("storage".to_owned(), storage);
+        spec.insert("workloads".to_owned(), workload);
+        spec.insert("resilience".to_owned(), survive);
+        let pool = document["spec"]["nodePools"][1].as_object_mut();
+        let pool = pool.expect("an object");
+        pool.remove("count");
+        pool.insert("autoscale".to_owned(), json!({"min": 0, "max": 3}));
+        let found = found(document);
+        let said: Vec<_> = found
+            .iter()
+            .filter(|finding| finding.severity != Severity::Note)
+            .map(|finding| (finding.code, finding.path.as_str()))
+            .collect();
+        let places = [
+            "spec.loadBalancers",
+            "spec.dns",
+            "spec.storage",
+            "spec.workloads",
+            "spec.nodePools[1].autoscale",
+        ];
+        assert_eq!(
+            said,
+            places.map(|place| ("needs-kubernetes", place)),
+            "{found:#?}"
+        );
     }
 }

@@ -325,7 +325,9 @@ pub(super) mod tests {
             case("roles-missing", "/spec/nodePools/4/roles", json!([]))
                 .with("storage-replicas-exceed-domains")
                 .with("preference-without-workers"),
-            case("roles-without-kubernetes", "/spec/kubernetes", Value::Null),
+            case("roles-without-kubernetes", "/spec/kubernetes", Value::Null)
+                .with("needs-kubernetes")
+                .fails(),
             case("role-twice", "/spec/nodePools/4/roles/-", json!("worker")),
             case("spot-control-plane", "/spec/nodePools/1/spot", json!(true)),
             case("spot-load-balancer", "/spec/nodePools/7/spot", json!(true)),

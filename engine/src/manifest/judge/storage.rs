@@ -12,6 +12,9 @@ use crate::time::Span;
 const RTT_MAX: Span = Span::from_ms(100);
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
+    if view.spec.kubernetes.is_none() {
+        return; // refused as a whole
+    }
     let path = view.at("storage");
     let with_data = || view.spec.workloads.iter().filter(|w| w.data.is_some());
     let copies = view.spec.storage.map_or(1, |storage| storage.replicas);

@@ -9,6 +9,9 @@ use crate::manifest::{Domain, NodePool, Resources, Role};
 use std::collections::BTreeMap;
 
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
+    if view.spec.kubernetes.is_none() {
+        return; // refused as a whole
+    }
     for (path, workload) in placed(view.at("workloads"), &view.spec.workloads) {
         let size = workload.data.map_or(1, |data| data.size.0);
         super::pools::zero(

@@ -45,15 +45,42 @@ impl Build<'_> {
         own.filter(move |id| self.desired.get(id).is_none() && !listed(id))
     }
 
-    fn departure(&mut self, how: Leaving<'_>, machine: &ResourceId) {
-        if how == Leaving::Reset && !self.seen.answers(machine) {
-            let why = "to be reset once it answers; `quorate forget` if it never will";
-            self.draft.hold(machine, why);
-            return;
+    /// Whether this plan takes a machine out of the mesh for good.
+    pub(super) fn somebody_leaves(&self) -> bool {
+        let listed = self.seen.listed().map(|(_, seen)| seen);
+        let mut gone = listed
+            .filter(|seen| seen.kind == Kind::Machine && self.desired.get(&seen.id).is_none());
+        gone.any(|seen| self.stays(Leaving::Deleted(""), &seen.id).is_none())
+            || self
+                .own_leaving()
+                .any(|machine| self.stays(Leaving::Reset, machine).is_none())
+    }
+
+    /// Why a machine that is to leave stays for this time.
+    fn stays(&self, how: Leaving<'_>, machine: &ResourceId) -> Option<&'static str> {
+        let reset = how == Leaving::Reset;
+        if reset && self.has_moved_up(machine) {
+            Some("its address is that of another host in the list, which is not reset")
+        } else if reset && !self.seen.answers(machine) {
+            Some("to be reset once it answers; `quorate forget` if it never will")
+        } else if self.seen.cluster.is_some() && self.cluster().is_none() {
+            Some("to be removed once the cluster answers")
+        } else {
+            None
         }
-        if self.seen.cluster.is_some() && self.cluster().is_none() {
-            self.draft
-                .hold(machine, "to be removed once the cluster answers");
+    }
+
+    /// Whether a host that is to leave stands in the manifest under another number.
+    fn has_moved_up(&self, machine: &ResourceId) -> bool {
+        let history = &self.seen.history;
+        let nodes = self.desired.topology.nodes.iter();
+        let mut taken = nodes.filter_map(|node| history.taken(&node.id, node.existing.as_deref()?));
+        taken.any(|other| other == machine)
+    }
+
+    fn departure(&mut self, how: Leaving<'_>, machine: &ResourceId) {
+        if let Some(why) = self.stays(how, machine) {
+            self.draft.hold(machine, why);
             return;
         }
         let mut before: Vec<Ref> = self.draft.maker(&removal(machine)).into_iter().collect();

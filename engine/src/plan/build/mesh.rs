@@ -47,12 +47,9 @@ impl Build<'_> {
         }
     }
 
-    /// Whether a step of this plan makes a peer or removes one.
+    /// Whether a step of this plan makes a peer or removes one. Nothing less: a plan in which
+    /// nothing is done would be complete at once, again and again.
     fn mesh_changes(&self) -> bool {
-        let made = self.draft.has(Kind::Peer);
-        let gone = |id| self.desired.get(id).is_none();
-        let listed = self.seen.listed().map(|(_, seen)| seen);
-        let mut machines = listed.filter(|seen| seen.kind == Kind::Machine);
-        made || machines.any(|machine| gone(&machine.id)) || self.own_leaving().next().is_some()
+        self.draft.has(Kind::Peer) || self.somebody_leaves()
     }
 }
