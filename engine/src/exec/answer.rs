@@ -109,6 +109,9 @@ impl Executor {
         if what.verb.mutates() && !open {
             self.record_end(step, Err(fault.clone()), outside);
         }
+        if self.baseless(step, outside) {
+            return self.done(step, outside);
+        }
         let again = if what.change.is_some() {
             Ask::Guard
         } else {

@@ -50,8 +50,30 @@ impl Executor {
             outside.record(Entry::Parted {
                 machine: machine.clone(),
             });
+            self.drop_links_of(machine, outside);
             self.refresh_links(outside);
         }
+    }
+
+    /// A machine that is gone needs no links any more: what waits to make them has nothing to do.
+    fn drop_links_of(&mut self, machine: &ResourceId, outside: &mut Outside<'_>) {
+        let links = machine.child("links");
+        for step in 0..self.steps.len() as u32 {
+            let stage = self.steps[step as usize].stage();
+            let waits = matches!(stage, Stage::Waiting(Ask::Act) | Stage::Queued(Ask::Act));
+            if waits && self.plan.steps[step as usize].resource == links {
+                self.done(step, outside);
+            }
+        }
+    }
+
+    /// Whether a step makes links of a machine that is gone.
+    pub(super) fn baseless(&self, step: u32, outside: &Outside<'_>) -> bool {
+        let what = &self.plan.steps[step as usize];
+        let peers = &outside.ledger.peers;
+        what.kind == Kind::Links
+            && what.verb != Verb::Delete
+            && !peers.contains_key(&what.resource.machine())
     }
 
     /// Whether a step has nothing to do unless the mesh changes while the plan is carried out.
@@ -73,7 +95,12 @@ impl Executor {
             && self.plan.steps[step as usize].verb.mutates()
             && self.plan.steps[step as usize].verb != Verb::Delete;
         let table = table_print(&outside.ledger.peers);
-        if !done || !links || self.cancelled || self.steps[step as usize].told == Some(table) {
+        if !done
+            || !links
+            || self.cancelled
+            || self.baseless(step, outside)
+            || self.steps[step as usize].told == Some(table)
+        {
             return;
         }
         let state = &mut self.steps[step as usize];

@@ -69,7 +69,7 @@ impl Stage {
             Turn => matches!(next, Queued(Guard) | Failed | Skipped),
             Queued(ask) => {
                 let stale = ask == Act && next == Queued(Guard);
-                next == Flying(ask) || stale || matches!(next, Failed | Skipped)
+                next == Flying(ask) || stale || matches!(next, Done | Failed | Skipped)
             }
             Flying(Act) => matches!(next, Waiting(_) | Done | Failed | Skipped),
             Flying(Guard) => matches!(next, Queued(Act) | Waiting(Guard) | Done | Failed | Skipped),
@@ -83,7 +83,7 @@ impl Stage {
             Waiting(Elapse) => matches!(next, Done | Failed | Skipped),
             Waiting(ask) => {
                 let resumes = if ask == Guard { Turn } else { Queued(ask) };
-                next == resumes || matches!(next, Failed | Skipped)
+                next == resumes || matches!(next, Done | Failed | Skipped)
             }
             // Links that are out of date.
             Done => next == Waiting(Act),

@@ -166,7 +166,7 @@ impl Executor {
     }
 
     /// The step is done, whether or not it had to do anything.
-    fn done(&mut self, step: u32, outside: &mut Outside<'_>) {
+    pub(super) fn done(&mut self, step: u32, outside: &mut Outside<'_>) {
         self.close(step, Stage::Done);
         self.summary.done += 1;
         if !std::mem::replace(&mut self.steps[step as usize].released, true) {
