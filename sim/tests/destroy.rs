@@ -145,17 +145,3 @@ fn a_building_that_was_cut_off_anywhere_is_destroyed_whole() {
         gone(&world, &of);
     }
 }
-
-#[test]
-fn what_was_destroyed_is_built_anew() {
-    let mut world = built(23, None);
-    let machines = world.machines_by_pool();
-    destroy(&mut world, 23, None);
-    gone(&world, "before the second life");
-    world.order(Mode::Apply);
-    world.start_orchestrator();
-    world.run_until(LIMIT, |world| world.ending().is_some());
-    assert_eq!(world.ending(), Some(&Ending::Converged));
-    assert_eq!(world.machines_by_pool(), machines);
-    assert_eq!(world.watch().violations(), []);
-}

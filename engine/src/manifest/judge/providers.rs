@@ -208,6 +208,7 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     pub(in super::super) fn cases() -> Vec<Case> {
+        let credentials = "/spec/providers/0/credentials";
         vec![
             case(
                 "provider-without-machines",
@@ -220,26 +221,10 @@ pub(super) mod tests {
                 "/spec/dns/0/provider",
                 json!("rack"),
             ),
-            case(
-                "credentials-missing",
-                "/spec/providers/0/credentials",
-                Value::Null,
-            ),
-            case(
-                "credentials-malformed",
-                "/spec/providers/0/credentials",
-                json!({"env": "$X"}),
-            ),
-            case(
-                "credentials-malformed",
-                "/spec/providers/0/credentials",
-                json!({"file": ""}),
-            ),
-            case(
-                "credentials-malformed",
-                "/spec/providers/0/credentials",
-                json!({"secret": "x"}),
-            ),
+            case("credentials-missing", credentials, Value::Null),
+            case("credentials-malformed", credentials, json!({"env": "$X"})),
+            case("credentials-malformed", credentials, json!({"file": ""})),
+            case("credentials-malformed", credentials, json!({"secret": "x"})),
             case(
                 "provider-not-in-catalogue",
                 "/spec/providers/0/type",
