@@ -97,7 +97,7 @@ async fn a_container_has_its_address_its_keys_and_a_tun_device() {
     let seen = made(&libvirt, &one).await;
     let root = folder
         .path()
-        .join(format!("roots/{cluster}-0000000000000001/{cluster}_w_1"));
+        .join(format!("roots/a.{cluster}-0000000000000001/{cluster}_w_1"));
     let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_default();
     for _ in 0..100 {
         if !read("ready").is_empty() {
@@ -142,7 +142,7 @@ async fn what_a_crash_or_a_hand_leaves_is_seen_and_cleaned_up() {
     let one = machine(&cluster, 1, ("1x128MiB", &image));
     let shelf = folder
         .path()
-        .join(format!("roots/{cluster}-0000000000000001"));
+        .join(format!("roots/a.{cluster}-0000000000000001"));
     let states = async || match libvirt.call(&list_of(&cluster)).await {
         Ok(Reply::List(list)) => list.into_iter().map(|seen| (seen.id, seen.state)).collect(),
         other => panic!("{other:?}"),

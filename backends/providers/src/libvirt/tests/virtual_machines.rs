@@ -123,7 +123,7 @@ async fn a_virtual_machine_gets_its_seed_whole() {
     let place = virsh(&["pool-dumpxml", &pool.name]);
     let place = crate::libvirt::xml::Element::parse(&place).unwrap();
     let place = place.at("target/path").unwrap().text.clone();
-    let stem = format!("{place}/{cluster}-0000000000000001-{cluster}_w_1");
+    let stem = format!("{place}/a.{cluster}-0000000000000001-{cluster}_w_1");
     let seed = fs::read(format!("{stem}-seed.img")).unwrap();
     let disk = fs::metadata(format!("{stem}.qcow2")).unwrap().len();
     // Undefined by hand: volumes say whose they are.
