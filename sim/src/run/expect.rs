@@ -412,6 +412,10 @@ fn outside_elections(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measure
         return Measured::count(0, format!("no clients called {of}"));
     };
     let gaps = play.world.watch().leaderless(play.zero, to);
+    // A leader that hands over leaves no gap, and drops what it was just proposing.
+    let changes = play.world.watch().elections().iter();
+    let gaps = gaps.iter().copied();
+    let gaps: Vec<(Time, Time)> = gaps.chain(changes.map(|at| (*at, *at))).collect();
     let excused = |start: Time, end: Time| {
         gaps.iter()
             .any(|(begin, stop)| start <= *stop + SETTLE && end >= *begin)
