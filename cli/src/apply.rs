@@ -13,11 +13,12 @@ use crate::plan::{self, Source};
 use crate::terminal;
 use progress::Progress;
 use quorate_engine::diagnostic::Severity;
-use quorate_engine::engine::{Mode, Preview};
+use quorate_engine::engine::{Engine, Mode, Preview};
 use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::Resource;
-use quorate_engine::seam::Verb;
+use quorate_engine::seam::{Fault, Verb};
 use quorate_live::{Signals, Store, drive, process_signals};
+use quorate_providers::Problem;
 use quorate_sim::report::plain;
 use std::path::Path;
 use std::sync::Arc;
@@ -153,7 +154,7 @@ async fn run(wanted: &Wanted<'_>, world: &World, store: &mut Store, signals: &mu
         Ok(preview) => preview,
         Err(full) => return refuse(&full.to_string()),
     };
-    if let Err(exit) = settled(wanted, world, &preview).await {
+    if let Err(exit) = settled(wanted, world, &engine, &preview).await {
         return exit;
     }
     let found = preview.plan.fingerprint();
@@ -180,7 +181,12 @@ async fn run(wanted: &Wanted<'_>, world: &World, store: &mut Store, signals: &mu
 }
 
 /// Shows the plan and what stands against it; an error ends the command.
-async fn settled(wanted: &Wanted<'_>, world: &World, preview: &Preview) -> Result<(), Exit> {
+async fn settled(
+    wanted: &Wanted<'_>,
+    world: &World,
+    engine: &Engine,
+    preview: &Preview,
+) -> Result<(), Exit> {
     let cluster = &wanted.manifest.metadata.name;
     if !wanted.json {
         terminal::eprint(&plan::shown(cluster, Source::World, preview.plan.clone()));
@@ -192,7 +198,7 @@ async fn settled(wanted: &Wanted<'_>, world: &World, preview: &Preview) -> Resul
             list.join("; ")
         )));
     }
-    let problems = preflight(world, preview).await;
+    let problems = preflight(world, engine, preview).await;
     if !problems.is_empty() {
         live::complain(&problems);
         return Err(Exit::Failed);
@@ -201,7 +207,7 @@ async fn settled(wanted: &Wanted<'_>, world: &World, preview: &Preview) -> Resul
 }
 
 /// What can be known to be wrong before anything is made.
-async fn preflight(world: &World, preview: &Preview) -> Vec<quorate_providers::Problem> {
+async fn preflight(world: &World, engine: &Engine, preview: &Preview) -> Vec<Problem> {
     let made = preview.plan.steps.iter();
     let made = made.filter(|step| step.verb == Verb::Create && step.kind.at_provider());
     let made: Vec<Arc<Resource>> = made.filter_map(|step| step.desired.clone()).collect();
@@ -211,7 +217,36 @@ async fn preflight(world: &World, preview: &Preview) -> Vec<quorate_providers::P
         let here: Vec<_> = here.cloned().collect();
         if !here.is_empty() {
             problems.extend(adapter.preflight(&here).await);
+        } else if let Some((fault, wanted)) = never_met(name, engine, preview) {
+            let found = adapter.preflight(&wanted).await;
+            problems.extend(if found.is_empty() {
+                vec![Problem {
+                    what: format!("provider {name}: {fault}"),
+                    fix: "see that it can be reached from here, and run the command again"
+                        .to_owned(),
+                }]
+            } else {
+                found
+            });
         }
     }
     problems
+}
+
+/// A provider that does not answer is waited for where something of ours is there. Where nothing
+/// ever was, its address or its credentials are as likely wrong: why it does not answer, and what
+/// is wanted of it.
+fn never_met<'a>(
+    name: &str,
+    engine: &'a Engine,
+    preview: &Preview,
+) -> Option<(&'a Fault, Vec<Arc<Resource>>)> {
+    let seen = engine.seen().expect("the world was looked at");
+    let fault = seen.providers.get(name)?.as_ref().err()?;
+    let wanted = preview.desired.as_ref()?.resources();
+    let wanted = wanted.filter(|r| r.provider == name && r.spec.kind().at_provider());
+    let wanted: Vec<_> = wanted.cloned().collect();
+    let known = |resource: &Arc<Resource>| engine.ledger().made.contains(&resource.id);
+    let strange = !wanted.is_empty() && !wanted.iter().any(known);
+    strange.then_some((fault, wanted))
 }

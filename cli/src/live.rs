@@ -161,10 +161,18 @@ fn ports(adapters: &Adapters, hosts: &Arc<Hosts>) -> Ports {
 }
 
 fn adapters(manifest: &Manifest, uid: u64, problems: &mut Vec<Problem>) -> Adapters {
-    let login = login(&manifest.spec.ssh, problems);
     let mut adapters = Adapters::new();
-    let made = |kind| kind != ProviderKind::Static;
-    for provider in manifest.spec.providers.iter().filter(|p| made(p.kind)) {
+    let providers = manifest.spec.providers.iter();
+    let making: Vec<_> = providers
+        .filter(|provider| provider.kind != ProviderKind::Static)
+        .collect();
+    // Who only has hosts of one's own puts no key anywhere.
+    let login = if making.is_empty() {
+        Vec::new()
+    } else {
+        login(&manifest.spec.ssh, problems)
+    };
+    for provider in making {
         let site = Site {
             owner: Owner {
                 cluster: manifest.metadata.name.clone(),

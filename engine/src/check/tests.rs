@@ -76,7 +76,7 @@ fn carry_out(step: &Step, desired: &Desired, seen: &mut Observed) {
             }
         }
         (Verb::Create | Verb::Update, Lane::Hosts) => {
-            let spec = &desired.get(&step.resource).unwrap().spec;
+            let spec = &step.desired.as_ref().unwrap().spec;
             install(seen, &machine, step.kind, spec.fingerprint());
             if step.kind == Kind::Peer {
                 let key = MeshKey::simulated(&machine, Key(seen.history.peers.len() as u64));
