@@ -16,7 +16,7 @@ use quorate_engine::diagnostic::Severity;
 use quorate_engine::engine::{Engine, Mode, Preview};
 use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::Resource;
-use quorate_engine::seam::{Fault, Verb};
+use quorate_engine::seam::{Fault, FaultClass, Verb};
 use quorate_live::{Signals, Store, drive, process_signals};
 use quorate_providers::Problem;
 use quorate_sim::report::plain;
@@ -233,9 +233,9 @@ async fn preflight(world: &World, engine: &Engine, preview: &Preview) -> Vec<Pro
     problems
 }
 
-/// A provider that does not answer is waited for where something of ours is there. Where nothing
-/// ever was, its address or its credentials are as likely wrong: why it does not answer, and what
-/// is wanted of it.
+/// A provider that is silent, or where something of ours is, is waited for while the others go on.
+/// One that refuses us and where nothing of ours ever was has as likely a wrong address, or wrong
+/// credentials: why it refuses, and what is wanted of it.
 fn never_met<'a>(
     name: &str,
     engine: &'a Engine,
@@ -247,6 +247,7 @@ fn never_met<'a>(
     let wanted = wanted.filter(|r| r.provider == name && r.spec.kind().at_provider());
     let wanted: Vec<_> = wanted.cloned().collect();
     let known = |resource: &Arc<Resource>| engine.ledger().made.contains(&resource.id);
-    let strange = !wanted.is_empty() && !wanted.iter().any(known);
+    let silent = fault.class == FaultClass::Unknown;
+    let strange = !silent && !wanted.is_empty() && !wanted.iter().any(known);
     strange.then_some((fault, wanted))
 }
