@@ -21,7 +21,8 @@ use quorate_engine::seam::Lane;
 use quorate_engine::time::Span;
 use quorate_hosts::{Hosts, Patience};
 use quorate_live::{
-    Inventory, Pins, Port, Ports, Quiet, Signals, Store, StoreError, draw, process_signals,
+    Inventory, Pins, Port, Ports, Quiet, RunRecord, Signals, Store, StoreError, draw,
+    process_signals,
 };
 use quorate_providers::{Owner, Problem, Provider, Site};
 use quorate_sim::report::plain;
@@ -82,7 +83,14 @@ impl World {
         let mut problems = Vec::new();
         problems.extend(abandoned(manifest, &inventory));
         let adapters = adapters(manifest, uid, &mut problems);
-        let machines = reach::machines(manifest, &inventory, &mut problems);
+        let former = store.map_or(Ok(Vec::new()), former);
+        let former = former.map_err(|text| {
+            vec![Problem {
+                what: text,
+                fix: "see `quorate state show`".to_owned(),
+            }]
+        })?;
+        let machines = reach::machines(manifest, &former, &inventory, &mut problems);
         let agent = agent.map_or_else(std::env::current_exe, |given| Ok(given.to_owned()));
         let hosts = Arc::new(Hosts::new(quorate_hosts::Settings {
             cluster: manifest.metadata.name.clone(),
@@ -219,14 +227,18 @@ fn problem(error: &StoreError) -> Problem {
 
 /// The manifest of the last run that stands in a state.
 pub(crate) fn last_manifest(store: &Store) -> Result<Option<Manifest>, String> {
+    Ok(former(store)?.into_iter().next())
+}
+
+/// The manifests of all runs that stand in a state, the newest first.
+fn former(store: &Store) -> Result<Vec<Manifest>, String> {
     let runs = store.runs().map_err(|error| error.to_string())?;
-    let Some(run) = runs.last() else {
-        return Ok(None);
+    let manifest = |run: &RunRecord| {
+        let broken = |error: serde_json::Error| format!("the task of run {}: {error}", run.id);
+        let mut task: serde_json::Value = serde_json::from_str(&run.task).map_err(broken)?;
+        serde_json::from_value(task["manifest"].take()).map_err(broken)
     };
-    let broken = |error: serde_json::Error| format!("the task of run {}: {error}", run.id);
-    let mut task: serde_json::Value = serde_json::from_str(&run.task).map_err(broken)?;
-    let manifest = serde_json::from_value(task["manifest"].take()).map_err(broken)?;
-    Ok(Some(manifest))
+    runs.iter().rev().map(manifest).collect()
 }
 
 /// Looks at the real world for a command that changes nothing. Where it cannot, why has been said.

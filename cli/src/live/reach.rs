@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// How machines are logged into.
 pub(super) fn machines(
     manifest: &Manifest,
+    former: &[Manifest],
     inventory: &Inventory,
     problems: &mut Vec<Problem>,
 ) -> Arc<dyn Machines> {
@@ -23,7 +24,13 @@ pub(super) fn machines(
         user: Some(ssh.user.clone()),
         key: or_complain(key(ssh.credentials.as_ref(), "spec.ssh"), problems),
     };
-    let own = own(manifest, problems);
+    let mut own = own(manifest, problems);
+    // Hosts that are to be reset stand in former manifests only, the newest of which knows best.
+    for former in former {
+        for (machine, reach) in self::own(former, &mut Vec::new()) {
+            own.entry(machine).or_insert(reach);
+        }
+    }
     let known: BTreeMap<ResourceId, String> = inventory
         .iter()
         .filter_map(|(id, machine)| Some((id.clone(), machine.public?.to_string())))

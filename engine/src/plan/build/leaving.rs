@@ -62,7 +62,7 @@ impl Build<'_> {
         if reset && self.has_moved_up(machine) {
             Some("its address is that of another host in the list, which is not reset")
         } else if reset && !self.seen.answers(machine) {
-            Some("to be reset once it answers; `quorate forget` if it never will")
+            Some("to be reset once it answers; until then it stays as it is")
         } else if self.seen.cluster.is_some() && self.cluster().is_none() {
             Some("to be removed once the cluster answers")
         } else {
