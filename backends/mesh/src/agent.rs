@@ -1,6 +1,6 @@
 //! The agent's process side: a TUN interface, UDP sockets, the configuration socket, signals.
 //!
-//! Workers carry packets ([`worker`]), this thread configures, ticks and stops. A worker does both
+//! Workers carry packets (`worker`), this thread configures, ticks and stops. A worker does both
 //! directions from system call to system call: a packet is read, encrypted and sent by one thread,
 //! so nothing is queued between threads and no core waits for another. Knows no WireGuard: that is
 //! [`crate::device`].

@@ -49,7 +49,7 @@ pub enum Offload {
     },
     /// Cut the payload into segments, each with the headers.
     Segments {
-        /// [`PROTOCOL_TCP`] or [`PROTOCOL_UDP`].
+        /// `PROTOCOL_TCP` or `PROTOCOL_UDP`.
         protocol: u8,
         /// Where the transport header begins.
         start: usize,
