@@ -13,12 +13,12 @@ use std::collections::BTreeSet;
 
 /// Takes over the identity that is found at the providers; the next apply adopts what has it.
 pub(crate) fn run(args: &Adopt) -> Exit {
-    let manifest = match apply::manifest(&args.file, args.cluster.as_deref()) {
+    let manifest = match apply::manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };
     let cluster = &manifest.metadata.name;
-    let world = match World::open(&manifest, None, args.live.agent.as_deref()) {
+    let world = match World::open(&manifest, None, args.wanted.live.agent.as_deref()) {
         Ok(world) => world,
         Err(problems) => {
             live::complain(&problems);
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Adopt) -> Exit {
         Ok(uid) => uid,
         Err(text) => return refuse(&text),
     };
-    let dir = live::state_dir(args.live.state.as_deref(), cluster);
+    let dir = live::state_dir(args.wanted.live.state.as_deref(), cluster);
     let begin = || {
         let mut store = Store::open(&dir, cluster, "quorate adopt")?;
         if !store.journal()?.is_empty() {

@@ -45,7 +45,7 @@ pub(crate) fn apply(args: &Apply) -> Exit {
         Ok(agreed) => agreed,
         Err(text) => return refuse(&text),
     };
-    let manifest = match manifest(&args.file, args.cluster.as_deref()) {
+    let manifest = match manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };
@@ -53,8 +53,8 @@ pub(crate) fn apply(args: &Apply) -> Exit {
         command: "quorate apply",
         mode: Mode::Apply,
         manifest,
-        state: args.live.state.as_deref(),
-        agent: args.live.agent.as_deref(),
+        state: args.wanted.live.state.as_deref(),
+        agent: args.wanted.live.agent.as_deref(),
         agreed,
         yes: args.yes || agreed.is_some(),
         force: args.force_quorum,

@@ -129,8 +129,9 @@ pub(crate) struct Live {
     pub(crate) agent: Option<PathBuf>,
 }
 
+/// A cluster as a manifest wants it, in the real world.
 #[derive(Debug, Args)]
-pub(crate) struct Apply {
+pub(crate) struct Wanted {
     /// The manifest; `-` is the standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
@@ -139,6 +140,12 @@ pub(crate) struct Apply {
     /// Which cluster, where the file has several
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
@@ -179,14 +186,8 @@ pub(crate) struct Destroy {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// The manifest; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) live: Live,
-    /// Which cluster, where the file has several
-    #[arg(long, value_name = "NAME")]
-    pub(crate) cluster: Option<String>,
+    pub(crate) wanted: Wanted,
     /// Leave out the health of the mesh, which asks every machine once more
     #[arg(long)]
     pub(crate) no_mesh: bool,
@@ -240,14 +241,8 @@ pub(crate) enum State {
 
 #[derive(Debug, Args)]
 pub(crate) struct Adopt {
-    /// The manifest; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) live: Live,
-    /// Which cluster, where the file has several
-    #[arg(long, value_name = "NAME")]
-    pub(crate) cluster: Option<String>,
+    pub(crate) wanted: Wanted,
     /// The identity to take over, where several clusters have had the name: 16 hexadecimal digits
     #[arg(long, value_name = "UID")]
     pub(crate) uid: Option<String>,
@@ -272,17 +267,11 @@ pub(crate) enum Mesh {
 
 #[derive(Debug, Args)]
 pub(crate) struct MeshRotate {
-    /// The manifest; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
     /// Only these, as `quorate status` names them; by default all
     #[arg(value_name = "MACHINE")]
     pub(crate) machines: Vec<String>,
-    #[command(flatten)]
-    pub(crate) live: Live,
-    /// Which cluster, where the file has several
-    #[arg(long, value_name = "NAME")]
-    pub(crate) cluster: Option<String>,
 }
 
 #[derive(Debug, Args)]

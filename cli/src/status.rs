@@ -33,11 +33,11 @@ struct Row {
 
 /// Looks and compares.
 pub(crate) fn run(args: &Args) -> Exit {
-    let manifest = match apply::manifest(&args.file, args.cluster.as_deref()) {
+    let manifest = match apply::manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };
-    let (engine, world) = match live::looked(&manifest, &args.live) {
+    let (engine, world) = match live::looked(&manifest, &args.wanted.live) {
         Ok(looked) => looked,
         Err(exit) => return exit,
     };

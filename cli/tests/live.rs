@@ -78,6 +78,28 @@ impl Place {
             .env("HCLOUD_ENDPOINT", &self.endpoint);
         command.output().unwrap()
     }
+
+    /// Begins an apply and kills it once so many machines were made: those of a simulated cloud
+    /// have no sshd, so such a run can only be ended.
+    fn killed_after(&self, machines: usize) {
+        let mut child = program()
+            .args(["apply", "shop.yaml", "--yes"])
+            .current_dir(self.dir.path())
+            .env("QTOKEN", TOKEN)
+            .env("HCLOUD_ENDPOINT", &self.endpoint)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let made = lines
+            .map_while(Result::ok)
+            .filter(|line| line.contains(" s  create shop/w/") && !line.contains("waits"))
+            .take(machines)
+            .count();
+        assert_eq!(made, machines, "the machines were made");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 fn text(output: &Output) -> String {
@@ -132,24 +154,7 @@ fn what_can_be_known_before_is_said_before_anything_is_made() {
 fn a_run_that_is_killed_is_taken_up_and_destroy_leaves_nothing_and_no_secret_is_kept() {
     let place = Place::new();
     place.write(&manifest(2, "cx23"));
-    // Machines of a simulated cloud have no sshd, so this run can only be ended.
-    let mut child = program()
-        .args(["apply", "shop.yaml", "--yes"])
-        .current_dir(place.dir.path())
-        .env("QTOKEN", TOKEN)
-        .env("HCLOUD_ENDPOINT", &place.endpoint)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let made = lines
-        .map_while(Result::ok)
-        .filter(|line| line.contains("create shop/w/") && !line.contains("waits"))
-        .take(2)
-        .count();
-    assert_eq!(made, 2, "both machines were made");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    place.killed_after(2);
     let shown = place.run(&["state", "show", "--state", ".quorate/shop"]);
     assert!(text(&shown).contains("shop/w/2"), "{}", text(&shown));
     let same = place.run(&["replay", "--journal", ".quorate/shop"]);
@@ -191,21 +196,7 @@ fn a_lost_state_begins_again_from_the_labels() {
     place.write(&manifest(0, "cx23").replace("count: 0", "count: 1"));
     let nobody = place.run(&["adopt", "shop.yaml"]);
     assert_eq!(nobody.status.code(), Some(1), "{}", text(&nobody));
-    let mut child = program()
-        .args(["apply", "shop.yaml", "--yes"])
-        .current_dir(place.dir.path())
-        .env("QTOKEN", TOKEN)
-        .env("HCLOUD_ENDPOINT", &place.endpoint)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let made = lines
-        .map_while(Result::ok)
-        .find(|line| line.contains("create shop/w/1 ") && !line.contains("waits"));
-    assert!(made.is_some(), "the machine was made");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    place.killed_after(1);
     std::fs::rename(
         place.dir.path().join(".quorate"),
         place.dir.path().join("lost"),

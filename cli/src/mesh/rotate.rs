@@ -17,17 +17,17 @@ use quorate_sim::report::plain;
 
 /// Rotates the keys that are asked for.
 pub(crate) fn run(args: &Args) -> Exit {
-    let manifest = match apply::manifest(&args.file, args.cluster.as_deref()) {
+    let manifest = match apply::manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };
     let cluster = &manifest.metadata.name;
-    let dir = live::state_dir(args.live.state.as_deref(), cluster);
+    let dir = live::state_dir(args.wanted.live.state.as_deref(), cluster);
     let mut store = match Store::open(&dir, cluster, "quorate mesh rotate") {
         Ok(store) => store,
         Err(error) => return refuse(&error.to_string()),
     };
-    let world = match World::open(&manifest, Some(&store), args.live.agent.as_deref()) {
+    let world = match World::open(&manifest, Some(&store), args.wanted.live.agent.as_deref()) {
         Ok(world) => world,
         Err(problems) => {
             live::complain(&problems);
