@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::ChildStderr;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Data of a stream travels in pieces of at most this many bytes, which every version takes
 /// (`VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX`).
@@ -227,6 +227,8 @@ async fn write(
             sent = output.flush().await;
         }
         if let Err(error) = sent {
+            // The other end has closed: whoever reads from it learns why, and says it first.
+            sleep(2 * LAST_WORDS).await;
             return shared.end(error.to_string());
         }
     }
