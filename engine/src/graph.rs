@@ -3,8 +3,10 @@
 //! An edge means "must exist before". Nodes go in by key order, so nothing depends on hashing.
 //! Knows nothing of what exists; that is the planner's.
 
-use crate::manifest::{EtcdSettings, LbKind, Mtu, Role};
-use crate::resource::{Forward, Resource, ResourceId, Spec};
+use crate::manifest::{
+    CniName, EtcdSettings, Kubernetes, LbKind, Manifest, Mtu, Role, Taint, TaintEffect,
+};
+use crate::resource::{Backend, Forward, PodBridge, Resource, ResourceId, Spec, Workplace};
 use crate::topology::{Node, Topology};
 use ipnet::Ipv4Net;
 use petgraph::Direction;
@@ -21,6 +23,9 @@ const UNDERLAY_MTU: u16 = 1500;
 
 /// Port of the API server on control planes.
 const API_PORT: u16 = 6443;
+
+/// Where nodes find the API servers on their own loopback address.
+const API_PROXY_PORT: u16 = 7443;
 
 /// The desired resources of a cluster.
 #[derive(Debug, Clone)]
@@ -181,6 +186,7 @@ impl Build<'_> {
             } else {
                 String::new()
             },
+            pods: self.pods(node),
         };
         self.add(&host, &node.provider, spec, &[&node.id]);
         let peer = node.id.child("peer");
@@ -191,6 +197,7 @@ impl Build<'_> {
             mtu: mesh_mtu(mesh.mtu),
             underlay: node.underlay(),
             dial_out: node.behind_nat,
+            pods: self.pods(node).map(|bridge| bridge.subnet),
         };
         self.add(&peer, &node.provider, spec, &[&host]);
         let links = node.id.child("links");
@@ -198,24 +205,8 @@ impl Build<'_> {
             keepalive_s: mesh.keepalive.0.as_secs() as u16,
         };
         self.add(&links, &node.provider, spec, &[&peer]);
-        if node.is(Role::ControlPlane) {
-            let member = node.id.child("etcd");
-            let etcd = settings.map(|k| k.etcd.clone()).unwrap_or_default();
-            let spec = member_spec(&etcd);
-            self.add(&member, &node.provider, spec, &[&links]);
-            let spec = Spec::ControlPlane {
-                version: kubernetes.clone(),
-            };
-            self.add(
-                &node.id.child("control-plane"),
-                &node.provider,
-                spec,
-                &[&member],
-            );
-        }
-        if node.is(Role::Worker) {
-            let spec = worker(self.topology, node, kubernetes);
-            self.add(&node.id.child("worker"), &node.provider, spec, &[&links]);
+        if let Some(settings) = settings.filter(|_| runs) {
+            self.kubernetes(node, settings, &links);
         }
         if node.is(Role::LoadBalancer) {
             let spec = Spec::Balancer {
@@ -223,6 +214,67 @@ impl Build<'_> {
             };
             self.add(&node.id.child("balancer"), &node.provider, spec, &[&links]);
         }
+    }
+
+    /// What makes a machine a node of Kubernetes.
+    fn kubernetes(&mut self, node: &Node, settings: &Kubernetes, links: &ResourceId) {
+        let (provider, version) = (&node.provider, settings.version.clone());
+        let proxy = node.id.child("api-proxy");
+        let spec = Spec::ApiProxy {
+            name: api_name(&self.topology.manifest),
+            port: API_PROXY_PORT,
+            servers: backends(self.topology.with(Role::ControlPlane)),
+        };
+        self.add(&proxy, provider, spec, &[links]);
+        let place = workplace(self.topology, node);
+        let plane = node.id.child("control-plane");
+        if node.is(Role::ControlPlane) {
+            let member = node.id.child("etcd");
+            let spec = member_spec(&settings.etcd, node.mesh_address);
+            self.add(&member, provider, spec, &[&proxy]);
+            let spec = Spec::ControlPlane {
+                version: version.clone(),
+                address: node.mesh_address,
+                names: certificate_names(&self.topology.manifest, settings),
+                place: place.clone(),
+            };
+            self.add(&plane, provider, spec, &[&member]);
+        }
+        if node.is(Role::Worker) {
+            let spec = Spec::Worker {
+                version,
+                address: node.mesh_address,
+                place,
+            };
+            let need = if node.is(Role::ControlPlane) {
+                &plane
+            } else {
+                &proxy
+            };
+            self.add(&node.id.child("worker"), provider, spec, &[need]);
+        }
+    }
+
+    /// The pods' network on a node, where it is ours to make: the mesh address's number in the mesh
+    /// is the number of the /24 in the cluster's pod addresses, so it is kept for life, too.
+    fn pods(&self, node: &Node) -> Option<PodBridge> {
+        let settings = self.topology.manifest.spec.kubernetes.as_ref()?;
+        let runs = node.is(Role::ControlPlane) || node.is(Role::Worker);
+        if settings.cni.name != CniName::Bridge || !runs {
+            return None;
+        }
+        let mesh = &self.topology.manifest.spec.mesh;
+        let number = u32::from(node.mesh_address) - u32::from(mesh.cidr.network());
+        let first = u32::from(settings.pod_cidr.network()).saturating_add(number << 8);
+        let mtu = match settings.cni.mtu {
+            Mtu::Auto => mesh_mtu(mesh.mtu),
+            Mtu::Fixed(bytes) => bytes,
+        };
+        Some(PodBridge {
+            subnet: Ipv4Net::new_assert(Ipv4Addr::from(first), 24),
+            all: settings.pod_cidr,
+            mtu,
+        })
     }
 
     fn records(&mut self) {
@@ -304,17 +356,58 @@ fn mesh_mtu(mtu: Mtu) -> u16 {
     }
 }
 
-fn member_spec(etcd: &EtcdSettings) -> Spec {
+fn member_spec(etcd: &EtcdSettings, address: Ipv4Addr) -> Spec {
     let ms = |given: Option<crate::units::Duration>, default: u32| {
         given.map_or(default, |duration| duration.0.as_ms() as u32)
     };
     Spec::EtcdMember {
+        address,
         heartbeat_ms: ms(etcd.heartbeat, 100),
         election_ms: ms(etcd.election, 1000),
     }
 }
 
-fn worker(topology: &Topology, node: &Node, version: String) -> Spec {
+/// Machines as backends, in order of id.
+fn backends<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Backend> {
+    let backend = |node: &Node| Backend {
+        machine: node.id.clone(),
+        address: node.mesh_address,
+    };
+    nodes.map(backend).collect()
+}
+
+/// The name under which the API is known to everybody: that of the first DNS record that leads to
+/// a load balancer in front of it. Without one, a name that only the nodes know.
+#[must_use]
+pub fn api_name(manifest: &Manifest) -> String {
+    let spec = &manifest.spec;
+    let fronts_api = |name: &str| {
+        let mut balancers = spec.load_balancers.iter().filter(|lb| lb.name == name);
+        balancers.any(|lb| lb.roles.iter().any(|role| role.kind == LbKind::Api))
+    };
+    let dns = spec.dns.iter().find(|dns| fronts_api(&dns.load_balancer));
+    dns.map_or_else(
+        || format!("api.{}.internal", manifest.metadata.name),
+        |dns| format!("{}.{}", dns.hostname, dns.zone),
+    )
+}
+
+/// Names and addresses that API servers' certificates are valid for, beside those that kubeadm
+/// puts there itself: all names of the API, the loopback address, and what the manifest asks for.
+fn certificate_names(manifest: &Manifest, settings: &Kubernetes) -> Vec<String> {
+    let mut names = BTreeSet::from([api_name(manifest), "127.0.0.1".to_owned()]);
+    names.extend(settings.cert_sans.iter().cloned());
+    for dns in &manifest.spec.dns {
+        let hosts = std::iter::once(&dns.hostname).chain(&dns.alternative_names);
+        names.extend(hosts.map(|host| format!("{host}.{}", dns.zone)));
+    }
+    names.into_iter().collect()
+}
+
+/// kubeadm's own taint of control planes.
+const CONTROL_PLANE_TAINT: &str = "node-role.kubernetes.io/control-plane";
+
+fn workplace(topology: &Topology, node: &Node) -> Workplace {
     let pool = &topology.manifest.spec.node_pools[node.pool];
     let mut labels = pool.labels.clone();
     labels.insert(
@@ -324,10 +417,17 @@ fn worker(topology: &Topology, node: &Node, version: String) -> Spec {
     labels.insert("topology.kubernetes.io/zone".to_owned(), node.zone.clone());
     labels.insert("quorate.dev/provider".to_owned(), node.provider.clone());
     labels.insert("quorate.dev/pool".to_owned(), pool.name.clone());
-    Spec::Worker {
-        version,
+    let mut taints = pool.taints.clone();
+    if !node.is(Role::Worker) && !taints.iter().any(|taint| taint.key == CONTROL_PLANE_TAINT) {
+        taints.push(Taint {
+            key: CONTROL_PLANE_TAINT.to_owned(),
+            value: String::new(),
+            effect: TaintEffect::NoSchedule,
+        });
+    }
+    Workplace {
         labels: labels.into_iter().collect(),
-        taints: pool.taints.clone(),
+        taints,
     }
 }
 
@@ -349,10 +449,7 @@ fn forwards(topology: &Topology, node: &Node) -> Vec<Forward> {
                 let pool = topology.pool_name(node);
                 role.target_pools.is_empty() || role.target_pools.iter().any(|p| p == pool)
             };
-            let backends = topology
-                .with(wanted)
-                .filter(targeted)
-                .map(|node| node.id.clone());
+            let backends = backends(topology.with(wanted).filter(targeted));
             forwards.push(Forward {
                 role: format!("{}/{}", balancer.name, role.name),
                 api,
@@ -360,8 +457,10 @@ fn forwards(topology: &Topology, node: &Node) -> Vec<Forward> {
                 target_port: role
                     .target_port
                     .unwrap_or(if api { API_PORT } else { role.port }),
-                backends: backends.collect(),
+                backends,
                 check: balancer.health_check,
+                proxy_protocol: role.proxy_protocol,
+                sticky: role.sticky_sessions,
             });
         }
     }
@@ -390,6 +489,7 @@ mod tests {
             ids,
             [
                 "shop/cp/1",
+                "shop/cp/1/api-proxy",
                 "shop/cp/1/control-plane",
                 "shop/cp/1/etcd",
                 "shop/cp/1/host",

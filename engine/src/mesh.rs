@@ -124,6 +124,9 @@ pub struct PeerFact {
     pub public: Option<Ipv4Addr>,
     /// Its address in the underlay.
     pub private: Option<Ipv4Addr>,
+    /// Addresses of pods on it, which the others reach through it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Ipv4Net>,
 }
 
 /// Where a machine is reached: by the world, and by its neighbours.
@@ -145,6 +148,7 @@ impl PeerFact {
             mtu: _,
             underlay,
             dial_out,
+            pods,
         } = spec
         else {
             return None;
@@ -158,11 +162,17 @@ impl PeerFact {
             dial_out: *dial_out,
             public: reach.public,
             private: reach.private,
+            pods: *pods,
         })
     }
 
     fn fingerprint(&self) -> u64 {
         hash_name(&serde_json::to_string(self).expect("a fact is plain data"))
+    }
+
+    /// What lies behind it.
+    fn networks(&self) -> impl Iterator<Item = Ipv4Net> {
+        std::iter::once(Ipv4Net::from(self.address)).chain(self.pods)
     }
 
     /// Where a peer of `from` reaches it first; none if it has to be the one who dials.
@@ -238,7 +248,7 @@ pub fn tunnels(me: &ResourceId, table: &Table) -> Vec<Tunnel> {
             key: peer.key,
             endpoint,
             keepalive: own.dial_out && peer.underlay != own.underlay,
-            allowed: vec![Ipv4Net::from(peer.address)],
+            allowed: peer.networks().collect(),
         };
         tunnels.insert(&peer.machine, tunnel);
     }
@@ -249,7 +259,7 @@ pub fn tunnels(me: &ResourceId, table: &Table) -> Vec<Tunnel> {
         let tunnel = tunnels
             .get_mut(&hub.machine)
             .expect("a hub is dialled by both");
-        tunnel.allowed.push(Ipv4Net::from(peer.address));
+        tunnel.allowed.extend(peer.networks());
     }
     tunnels.into_values().collect()
 }
@@ -277,6 +287,7 @@ mod tests {
             dial_out,
             public: Some(Ipv4Addr::new(192, 0, 2, n)),
             private: Some(Ipv4Addr::new(10, 0, 0, n)),
+            pods: None,
         }
     }
 

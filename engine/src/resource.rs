@@ -93,6 +93,8 @@ pub enum Kind {
     Worker,
     /// A load balancer's process on one node.
     Balancer,
+    /// The way of a node to the API servers: a balancer of its own over all of them.
+    ApiProxy,
     /// The addresses under one DNS name.
     RecordSet,
     /// The replicated storage.
@@ -121,6 +123,7 @@ impl Kind {
             Self::ControlPlane => Some("control-plane"),
             Self::Worker => Some("worker"),
             Self::Balancer => Some("balancer"),
+            Self::ApiProxy => Some("api-proxy"),
             Self::Network
             | Self::Firewall
             | Self::Machine
@@ -143,6 +146,7 @@ impl fmt::Display for Kind {
             Self::ControlPlane => "control plane",
             Self::Worker => "worker",
             Self::Balancer => "load balancer",
+            Self::ApiProxy => "API proxy",
             Self::RecordSet => "record set",
             Self::StoragePool => "storage pool",
         })
@@ -201,6 +205,9 @@ pub enum Spec {
     Host {
         /// Kubernetes version of its packages; empty for a node without Kubernetes.
         kubernetes: String,
+        /// The pods' own network on it, where that is ours to make.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pods: Option<PodBridge>,
     },
     /// See [`Kind::Peer`].
     Peer {
@@ -214,6 +221,9 @@ pub enum Spec {
         underlay: String,
         /// Nobody can dial in from outside the underlay.
         dial_out: bool,
+        /// Pods behind it, which the others reach through it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pods: Option<Ipv4Net>,
     },
     /// See [`Kind::Links`]. Whom they lead to stands in the call: keys are made on the machines.
     Links {
@@ -222,6 +232,8 @@ pub enum Spec {
     },
     /// See [`Kind::EtcdMember`].
     EtcdMember {
+        /// Where the others find it: the node's mesh address.
+        address: Ipv4Addr,
         /// Milliseconds.
         heartbeat_ms: u32,
         /// Milliseconds.
@@ -231,20 +243,35 @@ pub enum Spec {
     ControlPlane {
         /// Kubernetes version.
         version: String,
+        /// Where its API server is found: the node's mesh address.
+        address: Ipv4Addr,
+        /// Further names and addresses its certificate is valid for, in order.
+        names: Vec<String>,
+        /// What pods find there.
+        place: Workplace,
     },
     /// See [`Kind::Worker`].
     Worker {
         /// Kubernetes version.
         version: String,
-        /// Labels in key order, taints as written.
-        labels: Vec<(String, String)>,
-        /// Taints.
-        taints: Vec<Taint>,
+        /// The node's mesh address.
+        address: Ipv4Addr,
+        /// What pods find there.
+        place: Workplace,
     },
     /// See [`Kind::Balancer`].
     Balancer {
         /// What it forwards.
         forwards: Vec<Forward>,
+    },
+    /// See [`Kind::ApiProxy`].
+    ApiProxy {
+        /// The API's name, which leads to the API servers themselves on this node.
+        name: String,
+        /// Where it listens, on the loopback address.
+        port: u16,
+        /// The API servers.
+        servers: Vec<Backend>,
     },
     /// See [`Kind::RecordSet`].
     RecordSet {
@@ -282,9 +309,44 @@ pub struct Forward {
     /// Where backends listen.
     pub target_port: u16,
     /// Machines behind it.
-    pub backends: Vec<ResourceId>,
+    pub backends: Vec<Backend>,
     /// How backends are watched.
     pub check: BackendCheck,
+    /// Backends are told the client's address by the PROXY protocol.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// One client, one backend.
+    #[serde(default)]
+    pub sticky: bool,
+}
+
+/// A machine that traffic is sent to, through the mesh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Which.
+    pub machine: ResourceId,
+    /// Its mesh address.
+    pub address: Ipv4Addr,
+}
+
+/// What pods find on a node, as the scheduler sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workplace {
+    /// Labels, in order of key.
+    pub labels: Vec<(String, String)>,
+    /// Taints, as written.
+    pub taints: Vec<Taint>,
+}
+
+/// The pods' network on one node: a bridge whose addresses the mesh leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodBridge {
+    /// Addresses of the pods here.
+    pub subnet: Ipv4Net,
+    /// Addresses of pods anywhere.
+    pub all: Ipv4Net,
+    /// Bytes.
+    pub mtu: u16,
 }
 
 impl Spec {
@@ -302,6 +364,7 @@ impl Spec {
             Self::ControlPlane { .. } => Kind::ControlPlane,
             Self::Worker { .. } => Kind::Worker,
             Self::Balancer { .. } => Kind::Balancer,
+            Self::ApiProxy { .. } => Kind::ApiProxy,
             Self::RecordSet { .. } => Kind::RecordSet,
             Self::StoragePool { .. } => Kind::StoragePool,
         }
@@ -322,6 +385,7 @@ impl Spec {
             | Self::ControlPlane { .. }
             | Self::Worker { .. }
             | Self::Balancer { .. }
+            | Self::ApiProxy { .. }
             | Self::StoragePool { .. } => &[],
         }
     }

@@ -110,6 +110,7 @@ mod tests {
             dial_out: false,
             public: None,
             private: None,
+            pods: None,
         }
     }
 

@@ -6,7 +6,9 @@ use crate::reach::Reach;
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::Fault;
 use std::future::Future;
-use std::path::Path;
+use std::net::SocketAddrV4;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What every script begins with.
@@ -104,6 +106,40 @@ pub trait Runner: Send + Sync {
         reach: &Reach,
         job: &Job<'_>,
     ) -> impl Future<Output = Result<Output, Fault>> + Send;
+
+    /// Opens a way to an address as the machine sees it.
+    ///
+    /// # Errors
+    /// The machine is not reached. Whether anybody listens at the other end shows on first use.
+    fn tunnel(
+        &self,
+        machine: &ResourceId,
+        reach: &Reach,
+        to: SocketAddrV4,
+    ) -> impl Future<Output = Result<Tunnel, Fault>> + Send;
+}
+
+/// A way through a machine to an address that is seen from there. It is open until it is dropped.
+#[derive(Debug)]
+pub struct Tunnel {
+    folder: tempfile::TempDir,
+}
+
+impl Tunnel {
+    /// With a folder of its own, which nobody else may enter.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("quorate-tunnel-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir()?;
+        Ok(Self { folder })
+    }
+
+    /// The Unix socket that leads there.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod ssh;
 mod view;
 
 pub use health::LinkHealth;
-pub use job::{Job, Output, Runner};
+pub use job::{Job, Output, Runner, Tunnel};
 pub use pins::{Pins, Remembered, fingerprint};
 pub use reach::{Key, Machines, Reach};
 pub use ssh::{Patience, Ssh};
@@ -24,7 +24,7 @@ use quorate_engine::mesh::{MeshKey, links_print, table_of, table_print, tunnels}
 use quorate_engine::resource::{Kind, ResourceId, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, HostView, Outcome, Reply, Verb};
 use sha2::{Digest, Sha256};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,6 +134,34 @@ impl<R: Runner> Hosts<R> {
         }
     }
 
+    /// Does a job of somebody else's on a machine of ours: with what all scripts begin with, and
+    /// with the owner's mark as `Q_OWNER`.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn run(
+        &self,
+        machine: &ResourceId,
+        addresses: &[(ResourceId, Ipv4Addr)],
+        job: Job<'_>,
+    ) -> Result<Output, Fault> {
+        self.at(machine, addresses)?.run(job).await
+    }
+
+    /// Opens a way through a machine of ours to an address that is seen from there.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn tunnel(
+        &self,
+        machine: &ResourceId,
+        addresses: &[(ResourceId, Ipv4Addr)],
+        to: SocketAddrV4,
+    ) -> Result<Tunnel, Fault> {
+        let at = self.at(machine, addresses)?;
+        self.runner.tunnel(machine, &at.reach, to).await
+    }
+
     async fn install(&self, call: &Call, at: &At<'_, R>) -> Outcome {
         let Some(resource) = &call.resource else {
             let what = format!("{} {}: without its spec", call.verb, call.target);
@@ -141,7 +169,7 @@ impl<R: Runner> Hosts<R> {
         };
         let print = resource.spec.fingerprint();
         match &resource.spec {
-            Spec::Host { kubernetes } if kubernetes.is_empty() => {
+            Spec::Host { kubernetes, .. } if kubernetes.is_empty() => {
                 let job = change("prepare the machine", &[HOST], HOST_LIMIT)
                     .with("Q_PRINT", format!("{print:016x}"));
                 at.run(job).await?;
@@ -178,6 +206,7 @@ impl<R: Runner> Hosts<R> {
             | Spec::ControlPlane { .. }
             | Spec::Worker { .. }
             | Spec::Balancer { .. }
+            | Spec::ApiProxy { .. }
             | Spec::RecordSet { .. }
             | Spec::StoragePool { .. } => Err(not_here(call)),
         }
@@ -222,6 +251,7 @@ impl<R: Runner> Hosts<R> {
             | Kind::ControlPlane
             | Kind::Worker
             | Kind::Balancer
+            | Kind::ApiProxy
             | Kind::RecordSet
             | Kind::StoragePool => return Err(not_here(call)),
         };

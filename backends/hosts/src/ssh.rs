@@ -11,13 +11,14 @@
 mod link;
 mod trouble;
 
-use crate::job::{Job, Output, Runner};
+use crate::job::{Job, Output, Runner, Tunnel};
 use crate::pins::Pins;
 use crate::reach::Reach;
 use link::{End, Link};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{Fault, FaultClass};
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -129,5 +130,27 @@ impl Runner for Ssh {
             self.drop_link(machine, &link).await;
         }
         trouble::ended(machine, reach, job, end)
+    }
+
+    async fn tunnel(
+        &self,
+        machine: &ResourceId,
+        reach: &Reach,
+        to: SocketAddrV4,
+    ) -> Result<Tunnel, Fault> {
+        let refused = |why: String| {
+            let what = format!("{machine} ({reach}): no way to {to} through it: {why}");
+            Fault::new(FaultClass::Retryable, what)
+        };
+        let tunnel = Tunnel::new().map_err(|error| refused(error.to_string()))?;
+        let link = self.link(machine, reach).await?;
+        if let Err(why) = link.forward(&tunnel.socket(), to).await {
+            // A connection that was kept may have died meanwhile.
+            self.drop_link(machine, &link).await;
+            let link = self.link(machine, reach).await?;
+            let again = link.forward(&tunnel.socket(), to).await;
+            again.map_err(|_| refused(why))?;
+        }
+        Ok(tunnel)
     }
 }

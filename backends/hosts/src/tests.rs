@@ -36,6 +36,10 @@ impl Runner for Script {
             stderr: String::new(),
         })
     }
+
+    async fn tunnel(&self, _: &ResourceId, _: &Reach, to: SocketAddrV4) -> Result<Tunnel, Fault> {
+        Err(Fault::new(FaultClass::Retryable, format!("no way to {to}")))
+    }
 }
 
 type Seen = Arc<Mutex<Vec<Asked>>>;
@@ -95,6 +99,7 @@ fn peer() -> Spec {
         mtu: 1420,
         underlay: "lab".to_owned(),
         dial_out: false,
+        pods: None,
     }
 }
 
@@ -119,6 +124,7 @@ fn argument<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
 async fn every_job_says_whose_machine_it_is_and_whether_it_changes_it() {
     let host = Spec::Host {
         kubernetes: String::new(),
+        pods: None,
     };
     let links = Spec::Links { keepalive_s: 25 };
     let key = format!("key {}", MeshKey([1; 32]));
@@ -212,10 +218,12 @@ async fn links_carry_the_fingerprint_of_the_whole_table() {
 async fn what_cannot_be_done_is_said_without_a_connection() {
     let kubernetes = Spec::Host {
         kubernetes: "1.33".to_owned(),
+        pods: None,
     };
     let etcd = Spec::EtcdMember {
         heartbeat_ms: 100,
         election_ms: 1000,
+        address: [10, 88, 0, 1].into(),
     };
     let links = Spec::Links { keepalive_s: 25 };
     let missing = PathBuf::from("/nonexistent/quorate");

@@ -125,6 +125,9 @@ fn install(seen: &mut Observed, machine: &ResourceId, kind: Kind, print: u64) {
 
 fn join(seen: &mut Observed, machine: &ResourceId, control_plane: bool) {
     let cluster = seen.cluster.as_mut().unwrap().as_mut().unwrap();
+    if cluster.nodes.iter().any(|node| node.machine == *machine) {
+        return;
+    }
     cluster.nodes.push(NodeView {
         machine: machine.clone(),
         ready: true,
@@ -154,9 +157,8 @@ fn in_cluster(verb: Verb, step: &Step, desired: &Desired, seen: &mut Observed) {
             }));
             join(seen, &machine, true);
             install(seen, &machine, Kind::EtcdMember, print("etcd"));
-            install(seen, &machine, Kind::ControlPlane, print("control-plane"));
         }
-        (Verb::Create, Kind::ControlPlane) => {
+        (Verb::Create | Verb::Update, Kind::ControlPlane) => {
             install(seen, &machine, Kind::ControlPlane, print("control-plane"));
             join(seen, &machine, true);
         }

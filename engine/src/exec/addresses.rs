@@ -36,6 +36,14 @@ impl AddressBook {
         self.0.remove(machine);
     }
 
+    /// Every machine that is known: the cluster may be asked at any of them.
+    pub(super) fn all(&self) -> Vec<(ResourceId, Ipv4Addr)> {
+        let known = self.0.iter();
+        known
+            .filter_map(|(id, reach)| Some((id.clone(), reach.public?)))
+            .collect()
+    }
+
     /// What the step's call needs: the machines its spec refers to, each once and in their order,
     /// and for what happens on a machine that machine too. Unknown ones are left out.
     pub(super) fn for_step(&self, step: &Step) -> Vec<(ResourceId, Ipv4Addr)> {
@@ -54,7 +62,8 @@ impl AddressBook {
         match step.desired.as_ref().map(|desired| &desired.spec) {
             Some(Spec::RecordSet { machines, .. }) => machines.iter().for_each(add),
             Some(Spec::Balancer { forwards, .. }) => {
-                forwards.iter().flat_map(|f| &f.backends).for_each(add);
+                let backends = forwards.iter().flat_map(|f| &f.backends);
+                backends.map(|backend| &backend.machine).for_each(add);
             }
             Some(
                 Spec::Network { .. }
@@ -66,6 +75,7 @@ impl AddressBook {
                 | Spec::EtcdMember { .. }
                 | Spec::ControlPlane { .. }
                 | Spec::Worker { .. }
+                | Spec::ApiProxy { .. }
                 | Spec::StoragePool { .. },
             )
             | None => {}

@@ -108,7 +108,6 @@ impl Executor {
         let own = ask == Ask::Act;
         Call {
             key: outside.ledger.key(&target, verb),
-            lane,
             verb,
             target,
             kind: step.kind,
@@ -117,16 +116,17 @@ impl Executor {
             } else {
                 step.desired.clone()
             },
-            addresses: if own {
-                self.addresses.for_step(step)
-            } else {
-                Vec::new()
+            addresses: match ask {
+                _ if lane == Lane::Cluster || step.kind == Kind::Worker => self.addresses.all(),
+                Ask::Act => self.addresses.for_step(step),
+                Ask::Guard | Ask::Confirm(_) | Ask::Elapse => Vec::new(),
             },
             peers: if own && step.kind == Kind::Links {
                 outside.ledger.peers.values().cloned().collect()
             } else {
                 Arc::default()
             },
+            lane,
         }
     }
 

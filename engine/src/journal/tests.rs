@@ -154,6 +154,7 @@ fn peer(last: u8) -> PeerFact {
         dial_out: false,
         public: None,
         private: None,
+        pods: None,
     }
 }
 

@@ -107,6 +107,36 @@ pub struct Kubernetes {
     /// etcd: version and timing. By default the version that kubeadm brings, and etcd's own timing.
     #[serde(default)]
     pub etcd: EtcdSettings,
+    /// Where nodes get kubeadm, kubelet and images; by default from the Kubernetes project's own
+    /// package repository and registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Packages>,
+    /// Another registry than `registry.k8s.io` for Kubernetes' own images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_repository: Option<String>,
+    /// Further names and addresses that API servers' certificates are valid for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cert_sans: Vec<String>,
+    /// Further settings of every kubelet, in the words of `KubeletConfiguration`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kubelet: BTreeMap<String, serde_json::Value>,
+    /// Further settings of kube-proxy, in the words of `KubeProxyConfiguration`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kube_proxy: BTreeMap<String, serde_json::Value>,
+    /// Checks of `kubeadm`'s preflight that only warn, by its own names; `all` for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore_preflight_errors: Vec<String>,
+}
+
+/// Where nodes get Kubernetes from. Exactly one of the fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Packages {
+    /// The address of a tar archive (`.tar`, `.tar.gz`) with the content of such a directory.
+    Archive(String),
+    /// A directory on the machine that Quorate runs on: `bin/` with executables, `images/` with
+    /// images as tar files, `cni/` with network plugins. Nodes then need no way to the outside.
+    Directory(String),
 }
 
 fn default_pod_cidr() -> Ipv4Net {
@@ -125,6 +155,10 @@ pub struct Cni {
     pub name: CniName,
     /// `auto` solves it from the mesh.
     pub mtu: Mtu,
+    /// The file with the plugin's own manifest; by default that of a release which is known to
+    /// work, from its project. Cilium has none: `helm template` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 /// Network plugins.
@@ -138,6 +172,9 @@ pub enum CniName {
     Calico,
     /// Flannel.
     Flannel,
+    /// A bridge on each node whose pods the mesh leads to: nothing to install, no encapsulation,
+    /// and no network policies.
+    Bridge,
 }
 
 /// A maximum transmission unit: solved, or fixed in bytes.

@@ -42,6 +42,7 @@ pub fn plan(desired: &Desired, seen: &Observed) -> Plan {
     build.remove_dead_members();
     build.machines();
     build.links();
+    build.api_proxies();
     build.found();
     build.add_members();
     build.workers();

@@ -238,7 +238,10 @@ fn lane(kind: Kind, verb: Verb, provider: &str) -> Lane {
             Lane::Provider(provider.into())
         }
         (Kind::Worker, Verb::Delete | Verb::Drain) => Lane::Cluster,
-        (Kind::Host | Kind::Peer | Kind::Links | Kind::Balancer | Kind::Worker, _) => Lane::Hosts,
+        (
+            Kind::Host | Kind::Peer | Kind::Links | Kind::Balancer | Kind::ApiProxy | Kind::Worker,
+            _,
+        ) => Lane::Hosts,
         (Kind::EtcdMember | Kind::ControlPlane | Kind::StoragePool, _) => Lane::Cluster,
     }
 }

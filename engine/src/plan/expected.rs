@@ -21,7 +21,7 @@ pub fn expected(verb: Verb, kind: Kind) -> Span {
         (Verb::Create, Kind::Host) => 90,
         (Verb::Update, Kind::Host) => 60,
         (Verb::Create | Verb::Update, Kind::Peer) => 3,
-        (Verb::Create | Verb::Update, Kind::Links) => 1,
+        (Verb::Create | Verb::Update, Kind::Links | Kind::ApiProxy) => 1,
         (Verb::Create | Verb::Update, Kind::Balancer) => 8,
         // kubeadm on a lab of three libvirt networks: init 15 to 27 s, join 11 to 30 s.
         (Verb::Init, _) => 25,

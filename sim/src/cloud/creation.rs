@@ -66,6 +66,7 @@ impl Cloud {
             | Kind::ControlPlane
             | Kind::Worker
             | Kind::Balancer
+            | Kind::ApiProxy
             | Kind::StoragePool => false,
         };
         if !can {

@@ -31,7 +31,7 @@ const fn putting(kind: Kind) -> Option<Lasts> {
         // Five peers with their links were configured in 1.9 to 2.3 s on a local network.
         Kind::Peer => Some(lasts(2_000, 0.2)),
         // One file and one command.
-        Kind::Links => Some(lasts(600, 0.2)),
+        Kind::Links | Kind::ApiProxy => Some(lasts(600, 0.2)),
         // 5 to 10 s.
         Kind::Balancer => Some(lasts(7_000, 0.15)),
         // 10 to 20 s: kubeadm join.
@@ -55,6 +55,7 @@ const fn taking(kind: Kind) -> Lasts {
         Kind::Peer
         | Kind::Links
         | Kind::Balancer
+        | Kind::ApiProxy
         | Kind::Network
         | Kind::Firewall
         | Kind::Machine
@@ -68,7 +69,8 @@ const fn needs(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Peer | Kind::Balancer => &[Kind::Host],
         Kind::Links => &[Kind::Peer],
-        Kind::Worker => &[Kind::Host, Kind::Links],
+        Kind::ApiProxy => &[Kind::Host],
+        Kind::Worker => &[Kind::Host, Kind::Links, Kind::ApiProxy],
         Kind::Host
         | Kind::EtcdMember
         | Kind::ControlPlane

@@ -9,7 +9,7 @@ use super::{Account, Change, Cloud, CloudEvent, Ground, Note};
 use crate::kernel::Queue;
 use quorate_engine::manifest::{ProviderKind, Role};
 use quorate_engine::random::{Seed, hash_name};
-use quorate_engine::resource::{Resource, ResourceId, Spec};
+use quorate_engine::resource::{Resource, ResourceId, Spec, Workplace};
 use quorate_engine::seam::{
     Call, CallId, Fault, FaultClass, Key, Lane, MachineState, Outcome, Reply, Seen, Verb,
 };
@@ -139,7 +139,8 @@ fn on(machine: &Resource, name: &str, spec: Spec) -> Arc<Resource> {
 
 fn os(machine: &Resource) -> Arc<Resource> {
     let kubernetes = "1.35.2".to_owned();
-    on(machine, "host", Spec::Host { kubernetes })
+    let pods = None;
+    on(machine, "host", Spec::Host { kubernetes, pods })
 }
 
 fn peer(machine: &Resource) -> Arc<Resource> {
@@ -149,6 +150,7 @@ fn peer(machine: &Resource) -> Arc<Resource> {
         mtu: 1_420,
         underlay: "htz/fsn1".to_owned(),
         dial_out: false,
+        pods: None,
     };
     on(machine, "peer", spec)
 }
@@ -160,10 +162,36 @@ fn links(machine: &Resource) -> Arc<Resource> {
 fn worker(machine: &Resource) -> Arc<Resource> {
     let spec = Spec::Worker {
         version: "1.35.2".into(),
-        labels: Vec::new(),
-        taints: Vec::new(),
+        address: [10, 88, 0, 1].into(),
+        place: place(),
     };
     on(machine, "worker", spec)
+}
+
+fn place() -> Workplace {
+    Workplace {
+        labels: Vec::new(),
+        taints: Vec::new(),
+    }
+}
+
+fn plane(machine: &Resource) -> Arc<Resource> {
+    let spec = Spec::ControlPlane {
+        version: "1.35.2".into(),
+        address: [10, 88, 0, 1].into(),
+        names: Vec::new(),
+        place: place(),
+    };
+    on(machine, "control-plane", spec)
+}
+
+fn proxy(machine: &Resource) -> Arc<Resource> {
+    let spec = Spec::ApiProxy {
+        name: "api.shop.internal".into(),
+        port: 7443,
+        servers: Vec::new(),
+    };
+    on(machine, "api-proxy", spec)
 }
 
 fn balancer(machine: &Resource, name: &str) -> Arc<Resource> {

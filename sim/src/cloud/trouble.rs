@@ -107,6 +107,7 @@ impl<'a> Place<'a> {
             | Spec::ControlPlane { .. }
             | Spec::Worker { .. }
             | Spec::Balancer { .. }
+            | Spec::ApiProxy { .. }
             | Spec::RecordSet { .. }
             | Spec::StoragePool { .. } => Self::default(),
         }

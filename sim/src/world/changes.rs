@@ -197,7 +197,7 @@ impl World {
                     let backends: Vec<u16> = forward
                         .backends
                         .iter()
-                        .filter_map(|machine| self.stage.find(machine))
+                        .filter_map(|backend| self.stage.find(&backend.machine))
                         .collect();
                     self.traffic.set_forward(host, role, settings);
                     self.with_traffic(|traffic, ground| {
@@ -206,8 +206,8 @@ impl World {
                 }
                 self.watch.balancer(host, resource);
             }
-            Spec::Worker { taints, .. } => {
-                let node = self.node_spec(machine, taints.clone(), false);
+            Spec::Worker { place, .. } => {
+                let node = self.node_spec(machine, place.taints.clone(), false);
                 self.with_kube(|kube, ground| kube.add_node(ground, host, &node));
                 self.refresh_balancers();
             }
@@ -218,6 +218,7 @@ impl World {
             | Spec::Machine { .. }
             | Spec::EtcdMember { .. }
             | Spec::ControlPlane { .. }
+            | Spec::ApiProxy { .. }
             | Spec::RecordSet { .. }
             | Spec::StoragePool { .. } => {}
         }
@@ -241,7 +242,7 @@ impl World {
                 let backends: Vec<u16> = forward
                     .backends
                     .iter()
-                    .filter_map(|m| self.stage.find(m))
+                    .filter_map(|backend| self.stage.find(&backend.machine))
                     .collect();
                 self.with_traffic(|traffic, ground| {
                     traffic.set_backends(ground, host, role, &backends);
@@ -313,6 +314,7 @@ impl World {
             | Kind::Host
             | Kind::EtcdMember
             | Kind::ControlPlane
+            | Kind::ApiProxy
             | Kind::RecordSet
             | Kind::StoragePool => {}
         }

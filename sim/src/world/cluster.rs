@@ -229,14 +229,6 @@ impl World {
         self.with_etcd(|etcd, ground| etcd.start(ground, member));
         let resource = call.resource.as_ref().expect("what founds has a spec");
         self.cloud.mark_installed(&machine, Arc::clone(resource));
-        let settings = self.manifest.spec.kubernetes.as_ref();
-        let version = settings.map(|k| k.version.clone()).unwrap_or_default();
-        let control_plane = Resource {
-            id: machine.child("control-plane"),
-            provider: resource.provider.clone(),
-            spec: Spec::ControlPlane { version },
-        };
-        self.cloud.mark_installed(&machine, Arc::new(control_plane));
         self.serve_api(&machine, host);
     }
 
@@ -245,6 +237,7 @@ impl World {
         if let Some(Spec::EtcdMember {
             heartbeat_ms,
             election_ms,
+            ..
         }) = resource.map(|r| &r.spec)
         {
             options.heartbeat_ms = *heartbeat_ms;
@@ -282,6 +275,7 @@ impl World {
             | Spec::Links { .. }
             | Spec::Worker { .. }
             | Spec::Balancer { .. }
+            | Spec::ApiProxy { .. }
             | Spec::RecordSet { .. } => panic!("{} is not for the cluster", resource.id),
         }
     }

@@ -11,6 +11,7 @@ use openssh::{Error, Session, Stdio};
 use quorate_engine::resource::ResourceId;
 use std::fs;
 use std::io::{self, Write};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -125,6 +126,18 @@ impl Link {
     /// Whether it leads there. It may still turn out to be dead.
     pub(super) fn serves(&self, reach: &Reach) -> bool {
         self.reach == *reach && self.session.control_socket().exists()
+    }
+
+    /// Lets a socket here lead to an address there, for as long as the connection lives.
+    pub(super) async fn forward(&self, socket: &Path, to: SocketAddrV4) -> Result<(), String> {
+        let local = openssh::ForwardType::Local;
+        let asked = self
+            .session
+            .request_port_forward(local, socket, SocketAddr::from(to));
+        match tokio::time::timeout(GRACE, asked).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer".to_owned()),
+        }
     }
 
     /// Does a job as root.

@@ -14,6 +14,7 @@ use std::time::Duration;
 fn host() -> Spec {
     Spec::Host {
         kubernetes: String::new(),
+        pods: None,
     }
 }
 
@@ -24,6 +25,7 @@ fn peer(node: &Node) -> Spec {
         mtu: 1380,
         underlay: "lab".to_owned(),
         dial_out: false,
+        pods: None,
     }
 }
 
@@ -355,12 +357,6 @@ async fn a_machine_that_is_busy_or_not_prepared_says_so() {
     let fault = world.make(node, host(), &[]).await.unwrap_err();
     assert_eq!(fault.class, FaultClass::Busy, "{fault}");
     world.make(node, host(), &[]).await.unwrap();
-    // What this build does not do.
-    let spec = Spec::Host {
-        kubernetes: "1.33".to_owned(),
-    };
-    let fault = world.make(node, spec, &[]).await.unwrap_err();
-    assert_eq!(fault.class, FaultClass::Invalid, "{fault}");
 }
 
 #[tokio::test]

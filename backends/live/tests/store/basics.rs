@@ -127,6 +127,7 @@ fn entries_come_back_as_they_were() {
         dial_out: true,
         public: None,
         private: None,
+        pods: None,
     };
     let fault = Fault {
         class: FaultClass::Quota,

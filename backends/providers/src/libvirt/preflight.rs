@@ -180,6 +180,7 @@ impl Libvirt {
                 | Kind::ControlPlane
                 | Kind::Worker
                 | Kind::Balancer
+                | Kind::ApiProxy
                 | Kind::RecordSet
                 | Kind::StoragePool => Ok(()),
             };

@@ -61,6 +61,7 @@ impl Record {
             | Kind::ControlPlane
             | Kind::Worker
             | Kind::Balancer
+            | Kind::ApiProxy
             | Kind::RecordSet
             | Kind::StoragePool => panic!("libvirt makes no {}", self.labels.kind),
         };

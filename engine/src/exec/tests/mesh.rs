@@ -27,6 +27,7 @@ fn peer_spec(number: usize, underlay: &str) -> Spec {
         mtu: 1_420,
         underlay: underlay.to_owned(),
         dial_out: false,
+        pods: None,
     }
 }
 

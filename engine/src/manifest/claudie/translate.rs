@@ -205,6 +205,12 @@ fn settings(cluster: &Cluster) -> Kubernetes {
         pod_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16),
         service_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12),
         etcd: EtcdSettings::default(),
+        packages: None,
+        image_repository: None,
+        cert_sans: Vec::new(),
+        kubelet: BTreeMap::new(),
+        kube_proxy: BTreeMap::new(),
+        ignore_preflight_errors: Vec::new(),
     }
 }
 

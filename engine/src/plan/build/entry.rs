@@ -4,12 +4,28 @@ use super::Build;
 use crate::manifest::Role;
 use crate::observed::Sight;
 use crate::plan::condition::Condition;
+use crate::plan::draft::Ref;
 use crate::resource::{Resource, ResourceId, Spec};
 use crate::seam::Verb;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 impl Build<'_> {
+    /// Gives every node its way to the API servers. It is told of those that are to come, too, and
+    /// finds out itself which of them answer; what leaves waits until no node is led there.
+    pub(super) fn api_proxies(&mut self) {
+        let topology = Arc::clone(&self.desired.topology);
+        for node in &topology.nodes {
+            let id = node.id.child("api-proxy");
+            if self.desired.get(&id).is_none() {
+                continue;
+            }
+            let step = self.install(&id, None);
+            let updates = |step: &Ref| self.draft.get(*step).verb == Verb::Update;
+            self.rebalanced.extend(step.filter(updates));
+        }
+    }
+
     /// Creates and updates load balancers. Each waits for the end of what makes its new backends,
     /// and for nothing else: one that is lost never holds up anything.
     pub(super) fn balancers(&mut self) {
@@ -34,7 +50,7 @@ impl Build<'_> {
         };
         let mut all: Vec<_> = forwards
             .iter()
-            .flat_map(|f| f.backends.iter().cloned())
+            .flat_map(|f| f.backends.iter().map(|backend| backend.machine.clone()))
             .collect();
         all.sort_unstable();
         all.dedup();

@@ -86,6 +86,7 @@ impl Build<'_> {
         }
         self.founding = Some(init);
         self.serialise(init);
+        self.install(&founder.child("control-plane"), Some(init));
     }
 
     /// Adds missing members one at a time, and their API servers.

@@ -29,11 +29,12 @@ fn things_are_put_on_a_machine_in_their_time_and_order() {
         (os(&host), 20..130),
         (peer(&host), 1..6),
         (links(&host), 0..3),
+        (proxy(&host), 0..3),
         (worker(&host), 8..24),
         (balancer(&host, "edge"), 4..12),
         (balancer(&host, "api"), 4..12),
     ];
-    for (resource, _) in &steps[1..4] {
+    for (resource, _) in &steps[1..5] {
         let outcome = world.host(Verb::Create, resource);
         assert_eq!(
             class(outcome),
@@ -58,9 +59,10 @@ fn things_are_put_on_a_machine_in_their_time_and_order() {
         Kind::Worker,
         Kind::Balancer,
         Kind::Balancer,
+        Kind::ApiProxy,
     ];
     assert_eq!(view(world.host(Verb::Probe, &host)), all);
-    assert_eq!(world.cloud.installed(&host.id).count(), 6);
+    assert_eq!(world.cloud.installed(&host.id).count(), 7);
 
     let changes = world.sky.changes.len();
     let before = world.sky.now();
@@ -131,7 +133,7 @@ fn ssh_needs_a_path_and_a_booted_machine_at_that_address() {
 fn a_join_that_the_cluster_refuses_leaves_nothing() {
     let mut world = world(4);
     let host = own(&mut world);
-    for resource in [os(&host), peer(&host), links(&host)] {
+    for resource in [os(&host), peer(&host), links(&host), proxy(&host)] {
         world.host(Verb::Create, &resource).expect("done");
     }
     world.sky.refused = true;
@@ -141,7 +143,7 @@ fn a_join_that_the_cluster_refuses_leaves_nothing() {
     );
     assert_eq!(
         view(world.host(Verb::Probe, &host)),
-        [Kind::Host, Kind::Peer, Kind::Links]
+        [Kind::Host, Kind::Peer, Kind::Links, Kind::ApiProxy]
     );
 }
 
@@ -178,13 +180,7 @@ fn a_machine_that_goes_takes_the_answer_with_it() {
     for (name, blow, keeps_disk) in BLOWS {
         let mut world = world(6);
         let machine = world.up("lab", 1);
-        let plane = on(
-            &machine,
-            "control-plane",
-            Spec::ControlPlane {
-                version: "1".into(),
-            },
-        );
+        let plane = plane(&machine);
         world.cloud.mark_installed(&machine.id, Arc::clone(&plane));
         let id = world.put(
             call("hosts", Verb::Create, &os(&machine)),
@@ -330,8 +326,7 @@ fn spot_machines_are_taken_back_after_their_notice() {
 fn what_the_cluster_installs_is_marked() {
     let mut world = world(10);
     let host = own(&mut world);
-    let version = "1.35.2".to_owned();
-    let plane = on(&host, "control-plane", Spec::ControlPlane { version });
+    let plane = plane(&host);
     assert_eq!(class(world.host(Verb::Create, &plane)), FaultClass::Invalid);
     assert!(world.cloud.mark_installed(&host.id, Arc::clone(&plane)));
     assert_eq!(view(world.host(Verb::Probe, &host)), [Kind::ControlPlane]);

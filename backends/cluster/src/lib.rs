@@ -1,0 +1,98 @@
+//! A real Kubernetes cluster, as the engine's cluster lane asks for it: kubeadm on the machines,
+//! etcd's membership, nodes and what runs on them.
+//!
+//! One request, one answer. Machines are reached over ssh, and so are the API servers and etcd: a
+//! tunnel to some control plane is all that is needed, wherever the orchestrator runs. When to call,
+//! in which order, and what to do about a fault, is the engine's.
+
+mod access;
+mod api;
+mod etcd;
+mod kubeadm;
+mod names;
+
+pub use access::Access;
+
+use quorate_engine::manifest::Manifest;
+use quorate_engine::resource::{Kind, Spec};
+use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply, Verb};
+use quorate_hosts::{Hosts, Runner, Ssh};
+use std::sync::Arc;
+
+/// What the cluster is to be.
+pub struct Settings {
+    /// What the user wrote.
+    pub manifest: Arc<Manifest>,
+}
+
+/// The cluster's lane in the real world.
+pub struct Cluster<R = Ssh> {
+    manifest: Arc<Manifest>,
+    access: Access<R>,
+}
+
+impl<R: Runner> Cluster<R> {
+    /// Over machines that are reached like this.
+    #[must_use]
+    pub fn new(hosts: Arc<Hosts<R>>, settings: Settings) -> Self {
+        Self {
+            access: Access::new(hosts, Arc::clone(&settings.manifest)),
+            manifest: settings.manifest,
+        }
+    }
+
+    /// Whether a call of the hosts' lane is for us: who joins needs the cluster's consent.
+    #[must_use]
+    pub fn takes(call: &Call) -> bool {
+        call.kind == Kind::Worker && matches!(call.verb, Verb::Create | Verb::Update)
+    }
+
+    /// Answers a call of the cluster's lane, and those of [`Self::takes`]. It may be dropped at any
+    /// instant; what runs on a machine then ends by itself.
+    ///
+    /// # Errors
+    /// `Retryable`: nobody answers. `Busy`: a budget or a machine is not ready. `Refused`: etcd's
+    /// own rules. `Unknown`: the connection broke during a change. Others as with machines.
+    pub async fn call(&self, call: &Call) -> Outcome {
+        let machine = call.target.machine();
+        match call.verb {
+            Verb::Cluster => Ok(Reply::Cluster(self.access.view(call).await?)),
+            Verb::Init => self.found(call).await,
+            Verb::AddLearner => self.join(call).await,
+            Verb::Create | Verb::Update => self.install(call).await,
+            Verb::Promote => self.access.promote(call, &machine).await,
+            Verb::MoveLeader => self.access.move_leader(call, &machine).await,
+            Verb::RemoveMember => self.access.remove_member(call, &machine).await,
+            Verb::Drain => self.access.drain(call, &machine).await,
+            Verb::Delete => self.access.forget(call, &machine).await,
+            Verb::List | Verb::Describe | Verb::Probe => Err(not_here(call)),
+        }
+    }
+
+    async fn install(&self, call: &Call) -> Outcome {
+        let Some(resource) = &call.resource else {
+            let what = format!("{} {}: without its spec", call.verb, call.target);
+            return Err(Fault::new(FaultClass::Invalid, what));
+        };
+        match &resource.spec {
+            Spec::ControlPlane { .. } => self.control_plane(call, &resource.spec).await,
+            Spec::Worker { .. } => self.worker(call, &resource.spec).await,
+            Spec::EtcdMember { .. } => self.member_settings(call, &resource.spec).await,
+            Spec::StoragePool { .. } => self.access.storage(call, &resource.spec).await,
+            Spec::Network { .. }
+            | Spec::Firewall { .. }
+            | Spec::Machine { .. }
+            | Spec::Host { .. }
+            | Spec::Peer { .. }
+            | Spec::Links { .. }
+            | Spec::Balancer { .. }
+            | Spec::ApiProxy { .. }
+            | Spec::RecordSet { .. } => Err(not_here(call)),
+        }
+    }
+}
+
+fn not_here(call: &Call) -> Fault {
+    let what = format!("{} {}: not by the cluster", call.verb, call.target);
+    Fault::new(FaultClass::Invalid, what)
+}
