@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Make the real world as the manifest wants it: show the plan, ask, carry it out.
     #[command(after_help = TABLE)]
     Apply(Apply),
+    /// Keep the real world as the manifest wants it, for good: a service.
+    #[command(after_help = TABLE)]
+    Run(Run),
     /// Remove everything of a cluster from the real world; needs nothing of the cluster itself.
     #[command(after_help = TABLE)]
     Destroy(Destroy),
@@ -161,6 +164,26 @@ pub(crate) struct Apply {
     /// Do not show what is under way
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// Between two looks at a world that is as it should be
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) interval: u64,
+    /// How long a prepared machine may be silent before it is replaced
+    #[arg(long, value_name = "SECONDS", default_value_t = 600,
+          value_parser = clap::value_parser!(u64).range(30..=604_800))]
+    pub(crate) patience: u64,
+    /// Where /metrics, /healthz and /readyz are served; port 0 is any that is free
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9466")]
+    pub(crate) listen: SocketAddr,
+    /// Print a systemd unit for this command line, and do nothing else
+    #[arg(long)]
+    pub(crate) unit: bool,
 }
 
 #[derive(Debug, Args)]

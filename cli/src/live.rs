@@ -10,6 +10,7 @@ use crate::args::Live;
 use crate::exit::Exit;
 use crate::terminal;
 use credentials::login;
+use quorate_cluster::Cluster;
 use quorate_engine::engine::{Engine, Mode, Task, etcd_version};
 use quorate_engine::exec::{Guard, Limits};
 use quorate_engine::journal::{Entry, Ledger};
@@ -19,7 +20,7 @@ use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::seam::Lane;
 use quorate_engine::time::Span;
-use quorate_hosts::{Hosts, Patience};
+use quorate_hosts::{Hosts, Patience, Ssh};
 use quorate_live::{
     Inventory, Pins, Port, Ports, Quiet, RunRecord, Signals, Store, StoreError, draw,
     process_signals,
@@ -106,7 +107,7 @@ impl World {
         }
         Ok(Self {
             manifest: Arc::clone(manifest),
-            ports: ports(&adapters, &hosts),
+            ports: ports(&adapters, &hosts, manifest),
             adapters,
             hosts,
             journal,
@@ -146,7 +147,13 @@ impl World {
     }
 }
 
-fn ports(adapters: &Adapters, hosts: &Arc<Hosts>) -> Ports {
+fn ports(adapters: &Adapters, hosts: &Arc<Hosts>, manifest: &Arc<Manifest>) -> Ports {
+    let cluster = manifest.spec.kubernetes.is_some().then(|| {
+        let settings = quorate_cluster::Settings {
+            manifest: Arc::clone(manifest),
+        };
+        Arc::new(Cluster::new(Arc::clone(hosts), settings))
+    });
     let port = |adapter: &Arc<dyn Provider>| -> Port {
         let adapter = Arc::clone(adapter);
         Arc::new(move |call| {
@@ -154,17 +161,27 @@ fn ports(adapters: &Adapters, hosts: &Arc<Hosts>) -> Ports {
             Box::pin(async move { adapter.call(&call).await })
         })
     };
-    let hosts = Arc::clone(hosts);
+    let (hosts, joined) = (Arc::clone(hosts), cluster.clone());
     Ports {
         providers: adapters
             .iter()
             .map(|(name, adapter)| (Arc::clone(name), port(adapter)))
             .collect(),
         hosts: Arc::new(move |call| {
-            let hosts = Arc::clone(&hosts);
-            Box::pin(async move { hosts.call(&call).await })
+            let (hosts, joined) = (Arc::clone(&hosts), joined.clone());
+            Box::pin(async move {
+                match joined {
+                    Some(cluster) if Cluster::<Ssh>::takes(&call) => cluster.call(&call).await,
+                    Some(_) | None => hosts.call(&call).await,
+                }
+            })
         }),
-        cluster: None,
+        cluster: cluster.map(|cluster| -> Port {
+            Arc::new(move |call| {
+                let cluster = Arc::clone(&cluster);
+                Box::pin(async move { cluster.call(&call).await })
+            })
+        }),
     }
 }
 

@@ -16,6 +16,7 @@ mod live;
 mod mesh;
 mod plan;
 mod replay;
+mod run;
 mod schema;
 mod serve;
 mod state;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Exit {
         Command::Schema(args) => schema::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Apply(args) => apply::apply(&args),
+        Command::Run(args) => run::run(&args),
         Command::Destroy(args) => apply::destroy(&args),
         Command::Status(args) => status::run(&args),
         Command::State(command) => state::run(&command),
