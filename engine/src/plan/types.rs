@@ -122,6 +122,8 @@ pub enum MemberChange {
     MoveLeader(ResourceId),
     /// A member leaves.
     Remove(ResourceId),
+    /// A member is away for a moment, and comes back.
+    Restart(ResourceId),
 }
 
 /// How many more voters may fail before quorum is lost.
