@@ -231,7 +231,7 @@ impl Build<'_> {
         if node.is(Role::ControlPlane) {
             let member = node.id.child("etcd");
             let spec = member_spec(&settings.etcd, node.mesh_address);
-            self.add(&member, provider, spec, &[&proxy]);
+            self.add(&member, provider, spec, &[links, &proxy]);
             let spec = Spec::ControlPlane {
                 version: version.clone(),
                 address: node.mesh_address,
@@ -251,7 +251,7 @@ impl Build<'_> {
             } else {
                 &proxy
             };
-            self.add(&node.id.child("worker"), provider, spec, &[need]);
+            self.add(&node.id.child("worker"), provider, spec, &[links, need]);
         }
     }
 
