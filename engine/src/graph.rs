@@ -3,6 +3,7 @@
 //! An edge means "must exist before". Nodes go in by key order, so nothing depends on hashing.
 //! Knows nothing of what exists; that is the planner's.
 
+use crate::catalog;
 use crate::manifest::{
     CniName, EtcdSettings, Kubernetes, LbKind, Manifest, Mtu, Role, Taint, TaintEffect,
 };
@@ -17,9 +18,6 @@ use std::sync::Arc;
 
 /// WireGuard's overhead over IPv6, in bytes: 40 IPv6 + 8 UDP + 32 WireGuard.
 const MESH_OVERHEAD: u16 = 80;
-
-/// The underlay every path of the Internet carries unharmed.
-const UNDERLAY_MTU: u16 = 1500;
 
 /// Port of the API server on control planes.
 const API_PORT: u16 = 6443;
@@ -194,7 +192,7 @@ impl Build<'_> {
         let spec = Spec::Peer {
             address: node.mesh_address,
             port: mesh.port,
-            mtu: mesh_mtu(mesh.mtu),
+            mtu: mesh_mtu(&self.topology.manifest),
             underlay: node.underlay(),
             dial_out: node.behind_nat,
             pods: self.pods(node).map(|bridge| bridge.subnet),
@@ -267,7 +265,7 @@ impl Build<'_> {
         let number = u32::from(node.mesh_address) - u32::from(mesh.cidr.network());
         let first = u32::from(settings.pod_cidr.network()).saturating_add(number << 8);
         let mtu = match settings.cni.mtu {
-            Mtu::Auto => mesh_mtu(mesh.mtu),
+            Mtu::Auto => mesh_mtu(&self.topology.manifest),
             Mtu::Fixed(bytes) => bytes,
         };
         Some(PodBridge {
@@ -348,10 +346,19 @@ fn machine(topology: &Topology, node: &Node) -> Spec {
     }
 }
 
-/// The MTU of the mesh, in bytes.
-fn mesh_mtu(mtu: Mtu) -> u16 {
-    match mtu {
-        Mtu::Auto => UNDERLAY_MTU - MESH_OVERHEAD,
+/// The MTU of the mesh, in bytes: what every path between its nodes carries unharmed.
+fn mesh_mtu(manifest: &Manifest) -> u16 {
+    let providers = manifest.spec.providers.iter();
+    let used = |name: &str| {
+        manifest
+            .spec
+            .node_pools
+            .iter()
+            .any(|pool| pool.provider == name)
+    };
+    let kinds = providers.filter(|p| used(&p.name)).map(|p| p.kind);
+    match manifest.spec.mesh.mtu {
+        Mtu::Auto => catalog::path_mtu(kinds) - MESH_OVERHEAD,
         Mtu::Fixed(bytes) => bytes,
     }
 }
