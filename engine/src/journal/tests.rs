@@ -208,3 +208,48 @@ fn after_its_destruction_a_cluster_knows_only_which_keys_are_used_up() {
     };
     assert_eq!(ledger, rest);
 }
+
+#[test]
+fn a_journal_from_elsewhere_is_read_or_named_where_it_is_wrong() {
+    let mut ledger = fresh();
+    let mut journal = vec![
+        Entry::Founded { uid: 7 },
+        Entry::RunStarted {
+            run: 1,
+            plan: 1,
+            steps: 1,
+        },
+    ];
+    for entry in [
+        allocated(),
+        Entry::Met { peer: peer(1) },
+        started(&ledger, Verb::Create),
+        finished(Verb::Create, Ok(())),
+    ] {
+        ledger.apply(&entry);
+        journal.push(entry);
+    }
+    assert_eq!(Ledger::read(&journal), Ok(ledger));
+    // Whichever entry but the last is missing, one that follows cannot stand where it does.
+    let misfits = [
+        (1, "run 1 started", "a journal begins with the founding"),
+        (2, "started create shop/cp/1", "run 1 is not the one"),
+        (3, "met shop/cp/1", "the mesh address it was given"),
+    ];
+    for (number, entry, why) in misfits {
+        let mut mangled = journal.clone();
+        mangled.remove(number - 1);
+        let misfit = Ledger::read(&mangled).unwrap_err();
+        assert_eq!(misfit.entry, entry);
+        assert!(misfit.why.contains(why), "{misfit}");
+        let found = mangled[misfit.number as usize - 1].title();
+        assert_eq!(found, entry, "{misfit}: counted from 1");
+    }
+    journal.swap(4, 5);
+    let misfit = Ledger::read(&journal).unwrap_err();
+    assert_eq!(
+        misfit.to_string(),
+        "entry 5 of the journal (finished create shop/cp/1) cannot stand there: only an \
+         announced call ends: create shop/cp/1"
+    );
+}
