@@ -48,6 +48,15 @@ pub enum Entry {
         /// Its machine.
         machine: ResourceId,
     },
+    /// A machine is dead for good, somebody says: nobody waits for it, or knows it, any more.
+    Forgotten {
+        /// Which.
+        machine: ResourceId,
+        /// Why, in that person's words.
+        reason: String,
+        /// When it was said, in milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
     /// Nothing of the cluster is left, on purpose.
     Destroyed,
     /// A mutating call is about to be made.
@@ -108,6 +117,7 @@ impl Entry {
             Self::Allocated { machine, .. } => format!("allocated an address to {machine}"),
             Self::Met { peer } => format!("met {}", peer.machine),
             Self::Parted { machine } => format!("parted from {machine}"),
+            Self::Forgotten { machine, .. } => format!("forgot {machine}"),
             Self::Destroyed => "destroyed".to_owned(),
             Self::Started { resource, verb, .. } => format!("started {verb} {resource}"),
             Self::Finished { resource, verb, .. } => format!("finished {verb} {resource}"),
@@ -227,6 +237,7 @@ impl Ledger {
                     format!("only a known peer parts: {machine}")
                 })?;
             }
+            Entry::Forgotten { machine, .. } => self.forget(machine)?,
             Entry::Destroyed => self.begin_another_life(),
             Entry::Started {
                 run,
@@ -274,6 +285,42 @@ impl Ledger {
             format!("a peer has the mesh address it was given: {machine}")
         })?;
         self.peers.insert(machine.clone(), peer.clone());
+        Ok(())
+    }
+
+    /// Whether a machine, or anything on it, was ever made or begun, and not removed since.
+    #[must_use]
+    pub fn knows(&self, machine: &ResourceId) -> bool {
+        self.prepared.contains(machine)
+            || self.peers.contains_key(machine)
+            || self.traces_of(machine).next().is_some()
+    }
+
+    /// What was made of a machine and on it, or may have been.
+    fn traces_of<'a>(&'a self, machine: &'a ResourceId) -> impl Iterator<Item = &'a ResourceId> {
+        let known = self.made.iter().chain(self.in_flight.keys());
+        known.filter(move |id| id.machine() == *machine)
+    }
+
+    /// As if all of the machine was removed: what is made anew in its place gets other keys. Its
+    /// mesh address stays its own.
+    fn forget(&mut self, machine: &ResourceId) -> Fits {
+        ensure(self.knows(machine), || {
+            format!("only what is known is forgotten: {machine}")
+        })?;
+        let gone: BTreeSet<_> = self.traces_of(machine).cloned().collect();
+        for id in gone {
+            self.made.remove(&id);
+            self.in_flight.remove(&id);
+            *self.incarnations.entry(id).or_default() += 1;
+        }
+        self.prepared.remove(machine);
+        self.peers.remove(machine);
+        // A founding that never surely succeeded died with the machine it was begun on.
+        if !self.founded && self.founder.as_ref() == Some(machine) {
+            self.founder = None;
+        }
+        assert!(!self.knows(machine), "{machine} is forgotten");
         Ok(())
     }
 

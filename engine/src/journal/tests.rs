@@ -253,3 +253,77 @@ fn a_journal_from_elsewhere_is_read_or_named_where_it_is_wrong() {
          announced call ends: create shop/cp/1"
     );
 }
+
+fn forgotten() -> Entry {
+    Entry::Forgotten {
+        machine: machine(),
+        reason: "burnt".to_owned(),
+        at_ms: 1,
+    }
+}
+
+#[test]
+fn of_what_is_forgotten_only_its_address_and_its_used_keys_are_known() {
+    let host = machine().child("host");
+    let entry = |ledger: &Ledger, resource: &ResourceId, verb| Entry::Started {
+        run: 1,
+        step: 0,
+        resource: resource.clone(),
+        verb,
+        key: ledger.key(resource, verb),
+        attempt: 1,
+    };
+    let mut ledger = fresh();
+    ledger.apply(&allocated());
+    ledger.apply(&Entry::Met { peer: peer(1) });
+    ledger.apply(&entry(&ledger, &host, Verb::Create));
+    ledger.apply(&Entry::Finished {
+        run: 1,
+        step: 0,
+        resource: host.clone(),
+        verb: Verb::Create,
+        outcome: Ok(()),
+    });
+    let founding = machine().child("control-plane");
+    ledger.apply(&entry(&ledger, &founding, Verb::Init));
+    let neighbour = ResourceId::new("shop/cp/10");
+    ledger.apply(&entry(&ledger, &neighbour, Verb::Create));
+    assert!(ledger.knows(&machine()) && ledger.prepared.contains(&machine()));
+    assert_eq!(ledger.founder, Some(machine()));
+    let before = ledger.clone();
+
+    ledger.apply(&forgotten());
+    assert!(!ledger.knows(&machine()));
+    let rest = Ledger {
+        uid: Some(7),
+        runs: 1,
+        running: true,
+        addresses: before.addresses.clone(),
+        in_flight: BTreeMap::from([(neighbour, Verb::Create)]),
+        incarnations: BTreeMap::from([(host.clone(), 2), (founding.clone(), 1)]),
+        ..Ledger::default()
+    };
+    assert_eq!(ledger, rest);
+    for (resource, verb) in [(&host, Verb::Create), (&founding, Verb::Init)] {
+        let (old, new) = (before.key(resource, verb), ledger.key(resource, verb));
+        assert_ne!(old, new, "{resource}: the old key would make nothing");
+    }
+
+    // Of a cluster that surely exists, where it was founded stays known.
+    let mut founded = before;
+    founded.apply(&Entry::Finished {
+        run: 1,
+        step: 0,
+        resource: founding,
+        verb: Verb::Init,
+        outcome: Ok(()),
+    });
+    founded.apply(&forgotten());
+    assert_eq!((founded.founder, founded.founded), (Some(machine()), true));
+}
+
+#[test]
+#[should_panic(expected = "only what is known is forgotten")]
+fn a_stranger_is_not_forgotten() {
+    fresh().apply(&forgotten());
+}
