@@ -42,7 +42,7 @@ pub(crate) enum Command {
     /// Take over what a lost state knew: everything that carries the cluster's labels.
     #[command(after_help = TABLE)]
     Adopt(Adopt),
-    /// Forget a machine's pinned ssh host key, because it was reinstalled.
+    /// Forget a machine that is dead for good, or only its ssh host key.
     #[command(after_help = TABLE)]
     Forget(Forget),
     /// The mesh: the userspace WireGuard agent, and keys.
@@ -278,6 +278,20 @@ pub(crate) struct Forget {
     pub(crate) machine: String,
     #[command(flatten)]
     pub(crate) dir: StateDir,
+    /// Why, for whoever reads the journal later
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+    /// Forget only its ssh host key, because it was reinstalled: the next one is trusted and kept
+    #[arg(long, conflicts_with_all = ["reason", "force"])]
+    pub(crate) host_key: bool,
+    /// Without looking whether it answers, or its provider has it
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,7 @@ mod chaos;
 mod check;
 mod diagnostics;
 mod exit;
+mod forget;
 mod input;
 mod live;
 mod mesh;
@@ -48,7 +49,7 @@ fn run(command: Command) -> Exit {
         Command::Status(args) => status::run(&args),
         Command::State(command) => state::run(&command),
         Command::Adopt(args) => adopt::run(&args),
-        Command::Forget(args) => state::forget(&args),
+        Command::Forget(args) => forget::run(&args),
         Command::Mesh(command) => mesh::run(&command),
         Command::Chaos(args) => chaos::run(&args),
         Command::Replay(args) => replay::run(&args),
