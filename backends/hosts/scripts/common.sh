@@ -47,6 +47,18 @@ put() {
     mv -f "$1.new" "$1"
 }
 
+# As put, but a file that has this content already is left as it is; else `changed` is not empty.
+keep() {
+    cat >"$1.new"
+    if cmp -s "$1.new" "$1"; then
+        rm -f "$1.new"
+    else
+        chmod 0644 "$1.new"
+        mv -f "$1.new" "$1"
+        changed=yes
+    fi
+}
+
 # One script at a time changes a machine: one that was given up on may still be at work.
 lock() {
     mkdir -p "$var"
@@ -106,4 +118,15 @@ pods_net=/etc/cni/net.d/10-quorate.conflist
 kubernetes_sum() {
     cat "$kubelet_unit" "$kubelet_more" "$pods_unit" "$pods_net" "$var/pods" 2>/dev/null |
         sha256sum | cut -d ' ' -f 1
+}
+
+# containerd's configuration as it was found.
+containerd_config=/etc/containerd/config.toml
+containerd_restore() {
+    if [ -s "$var/containerd.before" ]; then
+        put "$containerd_config" <"$var/containerd.before"
+    else
+        rm -f "$containerd_config"
+    fi
+    rm -f "$var/containerd.before"
 }

@@ -78,6 +78,12 @@ for other in "$kubernetes"/*/; do
     other=${other%/}
     [ "$other" = "$release" ] || [ "$other/bin/kubelet" = "$in_use" ] || rm -rf "$other"
 done
+for link in /usr/local/bin/*; do
+    # Of programs that this release has not.
+    case $(readlink "$link" || true) in
+    "$kubernetes"/*) [ -e "$link" ] || rm -f "$link" ;;
+    esac
+done
 
 # Plugins; those of the distribution where the release brings none.
 mkdir -p /opt/cni/bin /etc/cni/net.d "${kubelet_more%/*}"
@@ -103,7 +109,8 @@ for name in bridge host-local loopback portmap; do
             "\`kubernetes.packages\`, or install the distribution's"
 done
 
-put "$kubelet_unit" <<END
+changed=
+keep "$kubelet_unit" <<END
 [Unit]
 Description=kubelet of Quorate
 Wants=network-online.target
@@ -121,7 +128,7 @@ RestartSec=2
 WantedBy=multi-user.target
 END
 # The name that packages use, too: theirs would go before ours under any other.
-put "$kubelet_more" <<END
+keep "$kubelet_more" <<END
 [Service]
 Environment=KUBELET_KUBECONFIG_ARGS="--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
 --kubeconfig=/etc/kubernetes/kubelet.conf"
@@ -132,13 +139,13 @@ ExecStart=
 ExecStart=/usr/local/bin/kubelet \$KUBELET_KUBECONFIG_ARGS \$KUBELET_CONFIG_ARGS \
 \$KUBELET_KUBEADM_ARGS \$KUBELET_EXTRA_ARGS
 END
-chmod 0644 "$kubelet_unit" "$kubelet_more"
-
 if [ -n "$Q_POD_NET" ]; then
-    printf '%s\n' "$Q_POD_NET" | put "$pods_net"
+    keep "$pods_net" <<END
+$Q_POD_NET
+END
     echo "$Q_PODS" | put "$var/pods"
     printf '%s\n' "$Q_PODS_UP" | put "$var/pods.sh"
-    put "$pods_unit" <<END
+    keep "$pods_unit" <<END
 [Unit]
 Description=Way out for pods, of Quorate
 After=network.target
@@ -152,16 +159,17 @@ ExecStart=/bin/sh $var/pods.sh
 [Install]
 WantedBy=multi-user.target
 END
-    chmod 0644 "$pods_net" "$pods_unit"
-    systemctl daemon-reload
-    systemctl enable --quiet quorate-pods.service
     pods_up
 elif [ -e "$var/pods" ]; then
     systemctl disable --quiet --now quorate-pods.service || true
     pods_down
     rm -f "$pods_net" "$pods_unit" "$var/pods" "$var/pods.sh"
-    systemctl daemon-reload
+    changed=yes
 fi
-systemctl daemon-reload
-systemctl enable --quiet kubelet.service
+[ -z "$changed" ] || systemctl daemon-reload
+enable() {
+    systemctl -q is-enabled "$1" || systemctl enable --quiet "$1"
+}
+enable kubelet.service
+[ -z "$Q_POD_NET" ] || enable quorate-pods.service
 echo "$Q_KUBERNETES $(kubernetes_sum)" | put "$var/kubernetes"

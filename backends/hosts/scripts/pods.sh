@@ -25,6 +25,10 @@ pods_down() {
         iptables -w -t "$table" -F QUORATE-PODS 2>/dev/null || true
         iptables -w -t "$table" -X QUORATE-PODS 2>/dev/null || true
     done
+    # Ends of pods that nobody has taken away.
+    for link in /sys/class/net/quorate-pods/brif/*; do
+        ip link delete dev "${link##*/}" 2>/dev/null || true
+    done
     ip link delete dev quorate-pods 2>/dev/null || true
     rm -rf /var/lib/cni/networks/quorate
 }

@@ -112,15 +112,15 @@ done || {
 
 restart=
 if systemd; then
-    unit_text >"$proxy_unit.new"
-    if ! cmp -s "$proxy_unit.new" "$proxy_unit"; then
-        chmod 0644 "$proxy_unit.new"
-        mv -f "$proxy_unit.new" "$proxy_unit"
-        systemctl daemon-reload
-        restart=yes
-    fi
-    rm -f "$proxy_unit.new"
-    systemctl enable --quiet "quorate-$proxy.service"
+    changed=
+    # Not in a pipe, which would keep to itself that it has changed.
+    keep "$proxy_unit" <<END
+$(unit_text)
+END
+    restart=$changed
+    [ -z "$changed" ] || systemctl daemon-reload
+    systemctl -q is-enabled "quorate-$proxy.service" ||
+        systemctl enable --quiet "quorate-$proxy.service"
 fi
 proxy_works || restart=yes
 if [ -n "$restart" ] || ! cmp -s "$proxy_config.new" "$proxy_config"; then

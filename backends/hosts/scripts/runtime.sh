@@ -1,14 +1,12 @@
 # containerd as kubelet wants it, and images in it. Part of other scripts; after release.sh.
 # Q_REGISTRY: where Kubernetes' own images are from; empty: as kubeadm has it.
 
-containerd_config=/etc/containerd/config.toml
-
 # Whether containerd with this configuration (as it sees it itself) suits: the same keeper of
 # control groups as kubelet's, the plugins where they are, the image of this release that holds a
 # pod's network.
 suits() {
     grep -q 'SystemdCgroup = true' "$1" && ! grep -q 'SystemdCgroup = false' "$1" &&
-        grep -Eq "sandbox(_image)? = [\"']$pause[\"']" "$1" &&
+        grep -Eq "sandbox(_image)? = [\"']${pause}[\"']" "$1" &&
         grep -Eq "bin_dirs? = .*/opt/cni/bin" "$1" &&
         ! grep -Eq '^disabled_plugins = .*[".]cri"' "$1"
 }
@@ -31,17 +29,17 @@ runtime() {
             -e "s|^\( *bin_dirs = \).*|\1['/opt/cni/bin']|" \
             -e 's/^disabled_plugins = .*/disabled_plugins = []/' \
             "$seen" >"$containerd_config.new"
-        containerd --config "$containerd_config.new" config dump >"$seen"
-        suits "$seen" || fail 65 "containerd $(containerd --version) has settings that are not" \
-            "known here: see $containerd_config.new"
         if [ ! -e "$var/containerd.before" ]; then
-            if [ -e "$containerd_config" ]; then
-                cp -p "$containerd_config" "$var/containerd.before"
-            else
-                : >"$var/containerd.before"
-            fi
+            # Empty: there was none.
+            cat "$containerd_config" 2>/dev/null | put "$var/containerd.before"
         fi
         mv -f "$containerd_config.new" "$containerd_config"
+        # It shows only what stands in its usual place.
+        if ! containerd config dump >"$seen" || ! suits "$seen"; then
+            containerd_restore
+            fail 65 "$(containerd --version) has settings that are not known here: $(grep -En \
+                'SystemdCgroup|sandbox(_image)? =|bin_dirs? =|^disabled_plugins' "$seen")"
+        fi
         restart=yes
     fi
     rm -f "$seen"

@@ -46,11 +46,7 @@ kubernetes_remove() {
     rm -f "$kubelet_unit" "$kubelet_more" "$pods_unit" "$pods_net" /etc/modules-load.d/quorate.conf
     rmdir "${kubelet_more%/*}" 2>/dev/null || true
     if [ -e "$var/containerd.before" ]; then
-        if [ -s "$var/containerd.before" ]; then
-            cp -p "$var/containerd.before" /etc/containerd/config.toml
-        else
-            rm -f /etc/containerd/config.toml
-        fi
+        containerd_restore
         ! systemd || systemctl try-restart containerd.service || true
     fi
     if [ -e /etc/fstab ] && grep -q '^#quorate# ' /etc/fstab; then
