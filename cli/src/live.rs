@@ -93,12 +93,15 @@ impl World {
         })?;
         let machines = reach::machines(manifest, &former, &inventory, &mut problems);
         let agent = agent.map_or_else(std::env::current_exe, |given| Ok(given.to_owned()));
+        let kubernetes = manifest.spec.kubernetes.as_ref();
         let hosts = Arc::new(Hosts::new(quorate_hosts::Settings {
             cluster: manifest.metadata.name.clone(),
             uid,
             machines,
             pins: Arc::new(reach::Pinned(pins)),
             agent_binary: agent.ok(),
+            packages: kubernetes.and_then(|k| k.packages.clone()),
+            image_repository: kubernetes.and_then(|k| k.image_repository.clone()),
             parallel: SESSIONS,
             patience: Patience::default(),
         }));

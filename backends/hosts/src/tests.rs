@@ -65,6 +65,8 @@ fn hosts(says: &[&str], agent: Option<PathBuf>, known: bool) -> (Hosts<Script>, 
         machines: Arc::new(reach),
         pins: Arc::<Remembered>::default(),
         agent_binary: agent,
+        packages: None,
+        image_repository: None,
         parallel: 1,
         patience: Patience::default(),
     };
