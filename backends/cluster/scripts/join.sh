@@ -1,25 +1,18 @@
 # Lets the machine join. Q_ROLE: control-plane or worker; Q_STATE: what a look at it has shown;
-# Q_CONFIG: what kubeadm reads, with a ticket, unless it is joined; Q_PRINT: fingerprint of the
+# Q_CONFIG: what kubeadm reads, with a ticket, where it is to join; Q_PRINT: fingerprint of the
 # spec of a control plane's member.
 
 tools
 unused
-printf '%s\n' "$Q_CONFIG" >"$tmp/join.yaml"
 case $Q_STATE in
 none | half)
     [ "$Q_STATE" = none ] || clean
     switch_kubelet
     echo join | put "$begun"
+    printf '%s\n' "$Q_CONFIG" >"$tmp/join.yaml"
     adm join --config "$tmp/join.yaml" ${Q_IGNORE:+--ignore-preflight-errors="$Q_IGNORE"} || because
     ;;
-up)
-    # It was cut off after everything had started: what is left are marks on the node.
-    kubectl --kubeconfig "$kube/kubelet.conf" annotate --overwrite node "$Q_NODE" \
-        "kubeadm.alpha.kubernetes.io/cri-socket=$Q_RUNTIME" >/dev/null
-    if [ "$Q_ROLE" = control-plane ]; then
-        adm join phase control-plane-join mark-control-plane --config "$tmp/join.yaml" || because
-    fi
-    ;;
+up) finish_join ;;
 joined) ;;
 *) fail 65 "not a state of a machine: $Q_STATE" ;;
 esac

@@ -16,8 +16,6 @@ mkdir -p "$run"
 chmod 0700 "$run"
 tmp=$(mktemp -d "$run/work.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-# Secrets are in it, and the shell has read it to its end.
-rm -f "$run/work.sh"
 
 # The release that is asked for is here. kubeadm comes before everything else of a release.
 tools() {
@@ -124,7 +122,21 @@ unused() {
 clean() {
     adm reset -f --cri-socket "$Q_RUNTIME" --skip-phases=remove-etcd-member ||
         note "kubeadm reset: $(tail -n 2 "$log" | few 2)"
-    rm -rf /var/lib/etcd/member $kube/manifests/*.yaml
+    rm -rf /var/lib/etcd/member $kube/manifests/*.yaml "$var/names"
+}
+
+# Everything has started, and then it was cut off: what is left of a join are marks on the node.
+# The taints come with the spec.
+finish_join() {
+    kubectl --kubeconfig "$kube/kubelet.conf" annotate --overwrite node "$Q_NODE" \
+        "kubeadm.alpha.kubernetes.io/cri-socket=$Q_RUNTIME" >/dev/null
+    [ -s "$kube/manifests/kube-apiserver.yaml" ] || return 0
+    set -- node-role.kubernetes.io/control-plane= \
+        node.kubernetes.io/exclude-from-external-load-balancers=
+    case $Q_VERSION in
+    v1.1[0-9].* | v1.2[0-3].*) set -- "$@" node-role.kubernetes.io/master= ;;
+    esac
+    api label --overwrite node "$Q_NODE" "$@" >/dev/null
 }
 
 # The flag of a component that runs here.
@@ -153,7 +165,9 @@ kept_names() {
 fill() {
     heartbeat=$(flag etcd heartbeat-interval)
     election=$(flag etcd election-timeout)
-    version=$(kept_version)
+    version=$(kept_version 2>/dev/null || true)
+    # It is kept there near the end of the founding only.
+    [ "$(cat "$begun")" != init ] || version=${version:-$Q_VERSION}
     [ -n "$version" ] || fail 1 "the cluster does not say what kubeadm keeps in it"
     sed -e "s/@ADDRESS@/$(flag kube-apiserver advertise-address)/" -e "s/@VERSION@/$version/" \
         -e "s/@HEARTBEAT@/${heartbeat:-100}/" -e "s/@ELECTION@/${election:-1000}/" \

@@ -1,9 +1,19 @@
 # Brings a control plane to its spec: release, names in its certificate.
-# Q_CONFIG: what kubeadm reads; Q_NAMES: names, one a line.
+# After node.sh and founding.sh.
 
 tools
 [ -s $kube/manifests/kube-apiserver.yaml ] || fail 1 "there is no control plane here"
 await 60 answers || fail 1 "the API server here does not answer"
+
+# What was cut off before somebody saw this API server.
+case $(cat "$begun" 2>/dev/null || true) in
+init) init preflight ;;
+join)
+    finish_join
+    [ -e "$var/names" ] || kept_names | put "$var/names"
+    echo "join done" | put "$begun"
+    ;;
+esac
 
 # What of the release does not run here yet. An upgrade may have been cut off anywhere.
 old() {
