@@ -27,13 +27,14 @@ tools() {
         fail 75 "the machine is not prepared for $Q_VERSION yet: kubeadm is $here"
 }
 
-# The kubelet of the release becomes the machine's.
+# The kubelet of the release becomes the machine's, from its next start.
 switch_kubelet() {
     [ -x "$bin/kubelet" ] || return 0
     link=/usr/local/bin/kubelet
     [ "$(readlink -f $link)" != "$(readlink -f "$bin/kubelet")" ] || return 0
     ln -sfn "$bin/kubelet" $link.new
     mv -fT $link.new $link
+    systemctl daemon-reload
 }
 
 # The API server on this machine, as administrator.
@@ -243,7 +244,6 @@ await_release() {
 upgrade_kubelet() {
     switch_kubelet
     ! await_release || return 0
-    systemctl daemon-reload
     systemctl restart kubelet
     await 120 await_release ||
         fail 1 "the kubelet is of $(node '{.status.nodeInfo.kubeletVersion}') after its restart"

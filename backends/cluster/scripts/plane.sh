@@ -29,6 +29,7 @@ elif old >/dev/null || [ -e "$var/upgrading" ]; then
 fi
 rm -f "$var/upgrading"
 await 120 answers || fail 1 "the API server here does not answer after the upgrade"
+switch_kubelet
 through_proxy
 kube_proxy_through_proxy
 upgrade_kubelet

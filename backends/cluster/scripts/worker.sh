@@ -6,6 +6,7 @@ if [ ! -s $kube/manifests/kube-apiserver.yaml ]; then
     if ! await_release; then
         adm upgrade node ${Q_IGNORE:+--ignore-preflight-errors="$Q_IGNORE"} || because
     fi
+    switch_kubelet
     through_proxy
     upgrade_kubelet
 fi

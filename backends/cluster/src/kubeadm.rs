@@ -268,7 +268,9 @@ fn place<'a>(machine: &ResourceId, address: &str, workplace: &'a Workplace) -> P
 fn joining(documents: &Documents<'_>, place: &Place<'_>, ticket: Option<&Ticket>) -> String {
     // By the machine's own proxy, which knows who is alive.
     let endpoint = format!("127.0.0.1:{API_PROXY_PORT}");
-    ticket.map_or_else(String::new, |ticket| documents.join(place, ticket, &endpoint))
+    ticket.map_or_else(String::new, |ticket| {
+        documents.join(place, ticket, &endpoint)
+    })
 }
 
 /// Whether a machine's pool has a role.

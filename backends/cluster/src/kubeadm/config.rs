@@ -223,16 +223,15 @@ impl<'a> Documents<'a> {
 
     fn kube_proxy(&self) -> Option<Map<String, Value>> {
         let theirs = &self.settings.kube_proxy;
-        let kind = (
-            "kubeproxy.config.k8s.io/v1alpha1",
-            "KubeProxyConfiguration",
-        );
+        let kind = ("kubeproxy.config.k8s.io/v1alpha1", "KubeProxyConfiguration");
         (!theirs.is_empty()).then(|| merged(kind, json!({}), theirs))
     }
 
     fn registration(&self, place: &Place<'_>) -> Value {
         let labels = place.labels.iter().filter(|(key, _)| may_label_itself(key));
-        let labels: Vec<_> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+        let labels: Vec<_> = labels
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         let mut arguments = vec![("node-ip", place.address.clone())];
         if !labels.is_empty() {
             arguments.push(("node-labels", labels.join(",")));
@@ -341,4 +340,4 @@ fn text(documents: impl IntoIterator<Item = Map<String, Value>>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

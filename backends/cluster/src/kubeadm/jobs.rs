@@ -30,7 +30,7 @@ const KUBECONFIG: &str = include_str!("../../scripts/kubeconfig.sh");
 const JOINING: Duration = Duration::from_secs(570);
 const CHANGING: Duration = Duration::from_secs(280);
 /// What a look waits for whoever is at work there, within the same.
-const LOOKING: Duration = Duration::from_secs(200);
+const LOOKING: Duration = Duration::from_secs(60);
 /// More than a script needs to end after its wait is over.
 const MARGIN: Duration = Duration::from_secs(15);
 /// A few calls of an API server that is near.
@@ -164,7 +164,7 @@ impl Jobs {
         ];
         let patience = match part {
             Part::ControlPlane => JOINING - LOOKING,
-            Part::Worker => CHANGING,
+            Part::Worker => CHANGING - LOOKING,
         };
         self.work("join the cluster", &[NODE, JOIN], &arguments, patience)
     }
@@ -173,12 +173,22 @@ impl Jobs {
     pub(super) fn plane(&self, config: String, names: &[String]) -> Job<'static> {
         let work = [NODE, FOUNDING, PLANE];
         let arguments = [("Q_CONFIG", config), ("Q_NAMES", names.join("\n"))];
-        self.work("bring the control plane to its spec", &work, &arguments, CHANGING)
+        self.work(
+            "bring the control plane to its spec",
+            &work,
+            &arguments,
+            CHANGING,
+        )
     }
 
     /// Release of a worker.
     pub(super) fn worker(&self) -> Job<'static> {
-        self.work("bring the worker to its spec", &[NODE, WORKER], &[], CHANGING)
+        self.work(
+            "bring the worker to its spec",
+            &[NODE, WORKER],
+            &[],
+            CHANGING,
+        )
     }
 
     /// Timing of a member of etcd, in milliseconds.
@@ -194,7 +204,12 @@ impl Jobs {
             ("Q_CONFIG", config),
             ("Q_PRINT", hex(print)),
         ];
-        self.work("change etcd's timing", &[NODE, MEMBER], &arguments, CHANGING)
+        self.work(
+            "change etcd's timing",
+            &[NODE, MEMBER],
+            &arguments,
+            CHANGING,
+        )
     }
 
     fn job(

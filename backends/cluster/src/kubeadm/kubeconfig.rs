@@ -39,7 +39,11 @@ pub(super) fn door(
         name: Some(name.clone()),
     };
     if let Some((balancer, port)) = front {
-        if spec.dns.iter().any(|dns| dns.load_balancer == balancer.name) {
+        if spec
+            .dns
+            .iter()
+            .any(|dns| dns.load_balancer == balancer.name)
+        {
             return Some(Door {
                 host: name,
                 port,
@@ -55,7 +59,9 @@ pub(super) fn door(
             return Some(host(address.to_string(), port));
         }
     }
-    let plane = addresses.iter().find(|(id, _)| control_planes.contains(&id));
+    let plane = addresses
+        .iter()
+        .find(|(id, _)| control_planes.contains(&id));
     plane.map(|(_, address)| host(address.to_string(), API_PORT))
 }
 
@@ -79,4 +85,77 @@ pub(super) fn through(door: &Door, text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_engine::manifest::load;
+
+    const MADE: &str = "\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: Q0E=
+    server: https://api.shop.internal:6443
+  name: shop
+";
+
+    fn manifest(entry: &str) -> Manifest {
+        let text = format!(
+            "
+apiVersion: quorate.dev/v1
+kind: Cluster
+metadata: {{name: shop}}
+spec:
+  kubernetes: {{version: 1.35.0}}
+  providers: [{{name: lab, type: static}}, {{name: names, type: builtin}}]
+  nodePools:
+    - name: cp
+      provider: lab
+      roles: [control-plane]
+      hosts: [{{address: 192.0.2.1}}]
+    - name: w
+      provider: lab
+      roles: [worker, load-balancer]
+      hosts: [{{address: 192.0.2.2}}]
+{entry}"
+        );
+        let loaded = load(text.as_bytes(), None);
+        assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
+        loaded.manifest.expect("it is one")
+    }
+
+    const BALANCER: &str = "
+  loadBalancers:
+    - {name: api, pools: [w], roles: [{name: api, kind: api, port: 8443}]}
+";
+    const NAME: &str = "
+  dns: [{provider: names, zone: example.com, hostname: k8s, loadBalancer: api}]
+";
+
+    #[test]
+    fn people_come_in_by_the_door_that_is_there() {
+        let (plane, worker) = (ResourceId::new("shop/cp/1"), ResourceId::new("shop/w/1"));
+        let addresses = [
+            (plane.clone(), Ipv4Addr::new(192, 0, 2, 1)),
+            (worker, Ipv4Addr::new(192, 0, 2, 2)),
+        ];
+        let own = "    tls-server-name: api.shop.internal\n";
+        for (entry, address, name) in [
+            (String::new(), "192.0.2.1:6443", own),
+            (BALANCER.to_owned(), "192.0.2.2:8443", own),
+            (format!("{BALANCER}{NAME}"), "k8s.example.com:8443", ""),
+        ] {
+            let door = door(&manifest(&entry), &[&plane], &addresses).unwrap();
+            let expected = MADE.replace(
+                "    server: https://api.shop.internal:6443\n",
+                &format!("    server: https://{address}\n{name}"),
+            );
+            assert_eq!(through(&door, MADE), expected);
+            // Twice is as good as once.
+            assert_eq!(through(&door, &expected), expected);
+        }
+        assert_eq!(door(&manifest(""), &[&plane], &[]), None);
+    }
 }

@@ -37,7 +37,10 @@ impl Release {
             Fault::new(FaultClass::Invalid, what)
         };
         let bare = version.strip_prefix('v').unwrap_or(version);
-        let numbers: Vec<u32> = bare.split('.').map_while(|part| part.parse().ok()).collect();
+        let numbers: Vec<u32> = bare
+            .split('.')
+            .map_while(|part| part.parse().ok())
+            .collect();
         let &[1, minor, _] = numbers.as_slice() else {
             return Err(invalid("is not one of Kubernetes: write 1.MINOR.PATCH"));
         };
@@ -150,7 +153,10 @@ mod tests {
             let release = Release::parse(version).unwrap();
             assert_eq!(release.api_version(), format!("kubeadm.k8s.io/{api}"));
             assert!(release.runtime().starts_with(runtime), "{version}");
-            assert_eq!(release.tag(), format!("v{}", version.trim_start_matches('v')));
+            assert_eq!(
+                release.tag(),
+                format!("v{}", version.trim_start_matches('v'))
+            );
         }
     }
 
