@@ -23,7 +23,7 @@ const MESH_OVERHEAD: u16 = 80;
 const API_PORT: u16 = 6443;
 
 /// Where nodes find the API servers on their own loopback address.
-const API_PROXY_PORT: u16 = 7443;
+pub const API_PROXY_PORT: u16 = 7443;
 
 /// The desired resources of a cluster.
 #[derive(Debug, Clone)]
@@ -401,7 +401,8 @@ pub fn api_name(manifest: &Manifest) -> String {
 
 /// Names and addresses that API servers' certificates are valid for, beside those that kubeadm
 /// puts there itself: all names of the API, the loopback address, and what the manifest asks for.
-fn certificate_names(manifest: &Manifest, settings: &Kubernetes) -> Vec<String> {
+#[must_use]
+pub fn certificate_names(manifest: &Manifest, settings: &Kubernetes) -> Vec<String> {
     let mut names = BTreeSet::from([api_name(manifest), "127.0.0.1".to_owned()]);
     names.extend(settings.cert_sans.iter().cloned());
     for dns in &manifest.spec.dns {
