@@ -16,17 +16,17 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What is said of a question.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// How it went.
-    pub code: ResponseCode,
+    pub(crate) code: ResponseCode,
     /// The zone is ours.
-    pub authoritative: bool,
+    pub(crate) authoritative: bool,
     /// What was asked for, CNAMEs on the way first.
-    pub records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// The SOA record, where there is nothing.
-    pub authority: Vec<Record>,
+    pub(crate) authority: Vec<Record>,
     /// Addresses of name servers.
-    pub additional: Vec<Record>,
+    pub(crate) additional: Vec<Record>,
 }
 
 impl Answer {
@@ -50,7 +50,13 @@ impl Answer {
 
 /// Answers a question of class IN. `sick` says of each watched address whether it is left out.
 #[must_use]
-pub fn answer(zones: &Zones, sick: &[bool], name: &Name, kind: RecordType, draw: u64) -> Answer {
+pub(crate) fn answer(
+    zones: &Zones,
+    sick: &[bool],
+    name: &Name,
+    kind: RecordType,
+    draw: u64,
+) -> Answer {
     let mut wanted = LowerName::new(name);
     let Some(mut zone) = zones.of(&wanted) else {
         return Answer::new(ResponseCode::Refused, false);
@@ -127,16 +133,20 @@ fn put(records: &mut Vec<Record>, owner: &Name, set: &RecordSet, sick: &[bool], 
         let other = mix(state) % (left as u64 + 1);
         members.swap(left, other as usize);
     }
-    let record =
-        |member: &crate::zone::Member| Record::from_rdata(owner.clone(), set.ttl_s, member.data.clone());
+    let record = |member: &crate::zone::Member| {
+        Record::from_rdata(owner.clone(), set.ttl_s, member.data.clone())
+    };
     records.extend(members.into_iter().map(record));
 }
 
 fn glue(answer: &mut Answer, zone: &Zone, sick: &[bool], draw: u64) {
-    let servers = answer.records.iter().filter_map(|record| match &record.data {
-        RData::NS(server) => Some(server.0.clone()),
-        _ => None,
-    });
+    let servers = answer
+        .records
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::NS(server) => Some(server.0.clone()),
+            _ => None,
+        });
     for server in servers.collect::<Vec<_>>() {
         let Some(node) = zone.nodes.get(&LowerName::new(&server)) else {
             continue;

@@ -112,9 +112,8 @@ impl Authority {
         let nodes = zones.zones.values().flat_map(|zone| &zone.nodes);
         for (name, node) in nodes {
             for (kind, set) in &node.sets {
-                let ill = |watch: crate::zone::WatchId| {
-                    self.health.is_sick(&zones.watches[watch.0])
-                };
+                let ill =
+                    |watch: crate::zone::WatchId| self.health.is_sick(&zones.watches[watch.0]);
                 let mut members = set.members.iter();
                 if members.all(|member| member.watch.is_some_and(ill)) {
                     now.insert(format!("{name} {kind}"));

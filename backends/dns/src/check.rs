@@ -9,9 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// How an address is asked whether it is well. Ask for something that only a working backend can
 /// give: a load balancer takes connections also when there is nobody behind it.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Check {
     /// What is spoken.

@@ -3,9 +3,12 @@
 //! JSON or YAML. Everything that is wrong is said at once, each with its place and its fix. Knows
 //! no files: texts come in.
 
+mod line;
 mod records;
 #[cfg(test)]
 mod tests;
+
+pub use line::from_lines;
 
 use crate::check::Check;
 use crate::limit::RateLimit;
@@ -157,6 +160,15 @@ pub fn load(text: &[u8]) -> Result<(File, Zones), Vec<Diagnostic>> {
     }
 }
 
+/// The JSON Schema of the file, for editors.
+#[must_use]
+pub fn schema_of_file() -> serde_json::Value {
+    document::schema::<File>(
+        "https://quorate.dev/schemas/dns.json",
+        "Quorate name server",
+    )
+}
+
 /// Makes zones of what a file says.
 ///
 /// # Errors
@@ -232,7 +244,9 @@ impl Builder {
         // Two halves of one hash: neither alone is 0 for every zone that comes by.
         let serial = (hash_name(&text) as u32).max(1);
         let soa = SOA::new(
-            first.and_then(|name| whole(name)).unwrap_or_else(|| origin.clone()),
+            first
+                .and_then(|name| whole(name))
+                .unwrap_or_else(|| origin.clone()),
             contact,
             file.serial.unwrap_or(serial),
             REFRESH_S,
@@ -248,7 +262,11 @@ impl Builder {
             soa_ttl_s,
             nodes: BTreeMap::new(),
         };
-        zone.put(&apex, RecordType::SOA, records::single(RData::SOA(soa), soa_ttl_s));
+        zone.put(
+            &apex,
+            RecordType::SOA,
+            records::single(RData::SOA(soa), soa_ttl_s),
+        );
         Some(zone)
     }
 

@@ -97,16 +97,30 @@ impl Health {
             sick: sick != turned,
             at: now,
         };
-        assert!(patient.own.is_none_or(|last| last.at <= now), "time goes on");
+        assert!(
+            patient.own.is_none_or(|last| last.at <= now),
+            "time goes on"
+        );
         patient.own = Some(own);
         self.judge(now, target)
     }
 
     /// Another instance says what it has seen itself. What it heard from others is not for telling:
     /// a rumour would keep itself alive.
-    pub fn hear(&mut self, now: Time, peer: &str, target: &Target, said: Opinion) -> Option<Notice> {
+    pub fn hear(
+        &mut self,
+        now: Time,
+        peer: &str,
+        target: &Target,
+        said: Opinion,
+    ) -> Option<Notice> {
         let patient = self.patients.get_mut(target)?;
         let at = said.at.min(now);
+        // An instance has another name after each start: those of the past are forgotten.
+        let fresh = target.check.fresh();
+        patient
+            .others
+            .retain(|_, other| now.since(other.at) <= fresh);
         patient
             .others
             .insert(peer.to_owned(), Opinion { at, ..said });
@@ -123,7 +137,9 @@ impl Health {
     /// Whether an address is left out of answers.
     #[must_use]
     pub fn is_sick(&self, target: &Target) -> bool {
-        self.patients.get(target).is_some_and(|patient| patient.sick)
+        self.patients
+            .get(target)
+            .is_some_and(|patient| patient.sick)
     }
 
     /// How an address is.
@@ -141,7 +157,11 @@ impl Health {
         let patient = self.patients.get_mut(target)?;
         let (against, all) = votes(now, target, patient);
         // Nobody has looked lately: what was known last is the best there is.
-        let sick = if all == 0 { patient.sick } else { against * 2 > all };
+        let sick = if all == 0 {
+            patient.sick
+        } else {
+            against * 2 > all
+        };
         if sick == patient.sick {
             return None;
         }

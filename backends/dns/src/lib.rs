@@ -12,4 +12,5 @@ pub mod config;
 pub mod health;
 pub mod limit;
 pub mod message;
+pub mod serve;
 pub mod zone;

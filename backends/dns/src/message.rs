@@ -86,7 +86,10 @@ pub fn respond(view: &View, packet: &[u8], transport: Transport, draw: u64) -> O
     let Ok(request) = Message::from_vec(packet) else {
         return written(&head.bare(ResponseCode::FormErr), u16::MAX);
     };
-    written(&reply(view, head, &request, draw)?, limit(request.edns.as_ref()))
+    written(
+        &reply(view, head, &request, draw)?,
+        limit(request.edns.as_ref()),
+    )
 }
 
 /// The shortest answer that makes an honest client ask again over TCP: for clients that ask too
@@ -155,6 +158,9 @@ fn written(message: &Message, limit: u16) -> Option<Vec<u8>> {
         return Some(whole);
     }
     let bytes = message.truncate().to_vec().ok()?;
-    assert!(bytes.len() <= usize::from(PAYLOAD_PLAIN), "a question fits everywhere");
+    assert!(
+        bytes.len() <= usize::from(PAYLOAD_PLAIN),
+        "a question fits everywhere"
+    );
     Some(bytes)
 }

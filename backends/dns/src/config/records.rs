@@ -68,7 +68,11 @@ impl Builder {
             }
         }
         let length = |member: &Member| {
-            member.data.to_bytes().map_or(usize::MAX / 2, |bytes| bytes.len()) + BEFORE_VALUE
+            member
+                .data
+                .to_bytes()
+                .map_or(usize::MAX / 2, |bytes| bytes.len())
+                + BEFORE_VALUE
         };
         if members.iter().map(length).sum::<usize>() > SET_MAX {
             let text = format!("{name} {kind} does not fit into one answer");
@@ -100,7 +104,11 @@ impl Builder {
             && reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_or(0, |all| all.len()) == 0
         {
             let fix = "give the certificates as PEM: `-----BEGIN CERTIFICATE-----` ...";
-            self.wrong(&path.field("check").field("ca"), "there is no certificate", fix);
+            self.wrong(
+                &path.field("check").field("ca"),
+                "there is no certificate",
+                fix,
+            );
         }
     }
 
@@ -109,7 +117,11 @@ impl Builder {
         let name = inside(&file.name, &zone.origin).map(|name| LowerName::new(&name));
         let Some(name) = name.filter(|name| zone.apex.zone_of(name)) else {
             let text = format!("`{}` is no name in {}", file.name, zone.apex);
-            self.wrong(&place, text, "write it like `www`, or `@` for the zone itself");
+            self.wrong(
+                &place,
+                text,
+                "write it like `www`, or `@` for the zone itself",
+            );
             return None;
         };
         if name.is_wildcard() {
@@ -124,7 +136,9 @@ impl Builder {
         let address = |data: fn(IpAddr) -> Option<RData>, fix: &str| {
             let address: Option<IpAddr> = text.parse().ok();
             let address = address.ok_or_else(|| fix.to_owned())?;
-            data(address).map(|data| (address, data)).ok_or_else(|| fix.to_owned())
+            data(address)
+                .map(|data| (address, data))
+                .ok_or_else(|| fix.to_owned())
         };
         let (address, data) = match file.kind {
             RecordKind::A => address(v4, "write an IPv4 address")?,
@@ -139,9 +153,10 @@ impl Builder {
                 return Ok(plain(data));
             }
         };
-        let watch = file.check.clone().map(|check| {
-            self.zones.watch(Target { address, check })
-        });
+        let watch = file
+            .check
+            .clone()
+            .map(|check| self.zones.watch(Target { address, check }));
         Ok(Member { data, watch })
     }
 
