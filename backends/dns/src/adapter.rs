@@ -45,7 +45,10 @@ pub(crate) fn place(resource: &Resource) -> Result<(Name, Name), Fault> {
     let origin = whole(zone).ok_or_else(|| invalid(format!("`{zone}` is no name of a zone")))?;
     let owner = whole(name).filter(|owner| origin.zone_of(owner));
     let owner = owner.ok_or_else(|| invalid(format!("`{name}` is no name in {zone}")))?;
-    let marked = owner.iter().next().is_some_and(|label| label.starts_with(MARK.as_bytes()));
+    let marked = owner
+        .iter()
+        .next()
+        .is_some_and(|label| label.starts_with(MARK.as_bytes()));
     if marked || owner.is_wildcard() {
         return Err(invalid(format!("`{name}` is kept for our own use")));
     }
@@ -60,11 +63,21 @@ pub(crate) fn wanted(call: &Call, owner: &Owner) -> Result<Wanted, Fault> {
     let resource = call.resource.as_ref();
     let resource = resource.ok_or_else(|| invalid(format!("{} without a spec", call.verb)))?;
     let (zone, name) = place(resource)?;
-    let Spec::RecordSet { ttl_s, machines, check, .. } = &resource.spec else {
+    let Spec::RecordSet {
+        ttl_s,
+        machines,
+        check,
+        ..
+    } = &resource.spec
+    else {
         panic!("a place is a record set's");
     };
     let known = |id| call.addresses.iter().find(|(of, _)| of == id);
-    let mut addresses: Vec<_> = machines.iter().filter_map(known).map(|(_, at)| *at).collect();
+    let mut addresses: Vec<_> = machines
+        .iter()
+        .filter_map(known)
+        .map(|(_, at)| *at)
+        .collect();
     // A record set has each value once (RFC 2181, section 5).
     addresses.sort_unstable();
     addresses.dedup();

@@ -148,9 +148,13 @@ impl fmt::Display for Target {
         let at = SocketAddr::new(self.address, self.check.port);
         let path = self.check.path.as_deref().unwrap_or("/");
         match self.check.protocol {
-            Protocol::Tcp => write!(f, "tcp://{at}"),
-            Protocol::Http => write!(f, "http://{at}{path}"),
-            Protocol::Https => write!(f, "https://{at}{path}"),
+            Protocol::Tcp => write!(f, "tcp://{at}")?,
+            Protocol::Http => write!(f, "http://{at}{path}")?,
+            Protocol::Https => write!(f, "https://{at}{path}")?,
+        }
+        match &self.check.host {
+            Some(host) => write!(f, " as {host}"),
+            None => Ok(()),
         }
     }
 }

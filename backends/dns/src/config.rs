@@ -9,6 +9,7 @@ mod records;
 mod tests;
 
 pub use line::from_lines;
+pub(crate) use records::inside;
 
 use crate::check::Check;
 use crate::limit::RateLimit;

@@ -5,12 +5,15 @@
 //! `authority` take time, packets and random numbers as arguments, so that a simulator can host
 //! them. The other (`serve`) has the sockets, the clock and the checks.
 
+mod adapter;
 mod answer;
 pub mod authority;
+pub mod builtin;
 pub mod check;
 pub mod config;
 pub mod health;
 pub mod limit;
 pub mod message;
+pub mod rfc2136;
 pub mod serve;
 pub mod zone;

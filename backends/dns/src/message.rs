@@ -164,3 +164,6 @@ fn written(message: &Message, limit: u16) -> Option<Vec<u8>> {
     );
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ enum Standing {
     /// It is somebody else's.
     Theirs,
     /// It is ours; with the TXT record as it stands there.
-    Ours(Box<Found>, Record),
+    Ours(Box<Found>, Box<Record>),
 }
 
 impl Rfc2136 {
@@ -63,14 +63,21 @@ impl Rfc2136 {
     /// A server that is missing, a key or a zone that is none.
     pub fn new(site: Site, zones: &[String]) -> Result<Self, Problem> {
         let name = &site.provider.name;
-        let server = site.provider.endpoint.clone().filter(|server| !server.trim().is_empty());
+        let server = site
+            .provider
+            .endpoint
+            .clone()
+            .filter(|server| !server.trim().is_empty());
         let Some(server) = server else {
             return Err(Problem {
                 what: format!("provider {name}: no name server to send updates to"),
                 fix: "name it: `endpoint: ns1.example.com` or `endpoint: 192.0.2.1:53`".to_owned(),
             });
         };
-        let key = site.secret.as_ref().map(|secret| Key::read(secret.reveal()));
+        let key = site
+            .secret
+            .as_ref()
+            .map(|secret| Key::read(secret.reveal()));
         let key = key.transpose().map_err(|error| Problem {
             what: format!("provider {name}: {error}"),
             fix: "give the key as dig's -y takes it: `hmac-sha256:NAME:SECRET`".to_owned(),
@@ -118,7 +125,7 @@ impl Rfc2136 {
             pairs,
             labels,
         };
-        Ok(Standing::Ours(Box::new(found), mark))
+        Ok(Standing::Ours(Box::new(found), Box::new(mark)))
     }
 
     /// Names in a zone that somebody has made here, ours or not.
@@ -136,7 +143,9 @@ impl Rfc2136 {
 
     async fn list(&self) -> Outcome {
         let found = self.all().await?;
-        Ok(Reply::List(found.iter().map(|(found, _)| found.seen()).collect()))
+        Ok(Reply::List(
+            found.iter().map(|(found, _)| found.seen()).collect(),
+        ))
     }
 
     async fn all(&self) -> Result<Vec<(Found, Record)>, Fault> {
@@ -145,7 +154,7 @@ impl Rfc2136 {
         for zone in &self.zones {
             for name in Self::index(&mut line, zone).await? {
                 match self.standing(&mut line, zone, &name).await? {
-                    Standing::Ours(found, mark) => all.push((*found, mark)),
+                    Standing::Ours(found, mark) => all.push((*found, *mark)),
                     Standing::Theirs | Standing::Unmarked => {}
                 }
             }
@@ -168,7 +177,7 @@ impl Rfc2136 {
         let (zone, name) = place(resource)?;
         let mut line = self.open().await?;
         Ok(match self.standing(&mut line, &zone, &name).await? {
-            Standing::Ours(found, mark) if ours(&found) => Some((*found, mark)),
+            Standing::Ours(found, mark) if ours(&found) => Some((*found, *mark)),
             Standing::Ours(..) | Standing::Theirs | Standing::Unmarked => None,
         })
     }
@@ -208,7 +217,10 @@ impl Rfc2136 {
             let text = format!("{} is ours for {}", wanted.name, found.labels.id);
             return Err(Fault::new(FaultClass::Exists, text));
         }
-        done(line.update(update::replace(wanted, &mark)?).await?, &wanted.name)
+        done(
+            line.update(update::replace(wanted, &mark)?).await?,
+            &wanted.name,
+        )
     }
 
     async fn delete(&self, call: &Call) -> Outcome {
@@ -217,7 +229,10 @@ impl Rfc2136 {
             return Ok(Reply::Done);
         };
         let mut line = self.open().await?;
-        done(line.update(update::delete(&found, &mark)?).await?, &found.name)
+        done(
+            line.update(update::delete(&found, &mark)?).await?,
+            &found.name,
+        )
     }
 
     async fn answer(&self, call: &Call) -> Outcome {
@@ -287,7 +302,9 @@ fn done(code: ResponseCode, name: &Name) -> Outcome {
 
 fn with_port(server: &str) -> String {
     let bare_v6 = server.parse::<std::net::Ipv6Addr>().is_ok();
-    let has_port = server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let has_port = server
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     match (bare_v6, has_port) {
         (true, _) => format!("[{server}]:{PORT}"),
         (false, true) => server.to_owned(),

@@ -187,7 +187,7 @@ fn v6(address: IpAddr) -> Option<RData> {
 }
 
 /// The owner of a record: whole if it ends in the zone's name or a dot, else below it.
-fn inside(text: &str, origin: &Name) -> Option<Name> {
+pub(crate) fn inside(text: &str, origin: &Name) -> Option<Name> {
     if text == "@" {
         return Some(origin.clone());
     }

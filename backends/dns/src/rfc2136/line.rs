@@ -30,7 +30,9 @@ impl Line {
         let stream = timeout(patience, TcpStream::connect(server)).await;
         let stream = stream.map_err(|_| lost("no connection in time".to_owned()))?;
         let stream = stream.map_err(|error| lost(error.to_string()))?;
-        stream.set_nodelay(true).map_err(|error| lost(error.to_string()))?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| lost(error.to_string()))?;
         Ok(Self {
             stream,
             server: server.to_owned(),
@@ -40,7 +42,11 @@ impl Line {
     }
 
     /// The records of one type at a name; none where there are none.
-    pub(super) async fn read(&mut self, name: &Name, kind: RecordType) -> Result<Vec<Record>, Fault> {
+    pub(super) async fn read(
+        &mut self,
+        name: &Name,
+        kind: RecordType,
+    ) -> Result<Vec<Record>, Fault> {
         let answer = self.ask(name, kind).await?;
         match answer.metadata.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain => {}
@@ -53,7 +59,12 @@ impl Line {
     /// Whether anything stands at a name, or below it.
     pub(super) async fn exists(&mut self, name: &Name) -> Result<bool, Fault> {
         let mut there = false;
-        for kind in [RecordType::A, RecordType::AAAA, RecordType::CNAME, RecordType::TXT] {
+        for kind in [
+            RecordType::A,
+            RecordType::AAAA,
+            RecordType::CNAME,
+            RecordType::TXT,
+        ] {
             there |= !self.ask(name, kind).await?.answers.is_empty();
         }
         Ok(there)
@@ -112,19 +123,28 @@ impl Line {
         let broken = |line: &Self, why: &str| line.fault(lost, &format!("a broken answer: {why}"));
         let read = Message::from_vec(&answer);
         let read = read.map_err(|error| broken(self, &error.to_string()))?;
-        if read.metadata.id != message.metadata.id || read.metadata.message_type != MessageType::Response {
+        if read.metadata.id != message.metadata.id
+            || read.metadata.message_type != MessageType::Response
+        {
             return Err(broken(self, "to another question"));
         }
-        if let Some(error) = read.signature.as_ref().and_then(|signature| signature.data.error) {
+        if let Some(error) = read
+            .signature
+            .as_ref()
+            .and_then(|signature| signature.data.error)
+        {
             return Err(self.fault(FaultClass::Auth, unsigned(error)));
         }
         match verifier {
             None => {}
             // What a server says of a key that it does not know cannot be signed with it.
-            Some(_) if read.signature.is_none() && read.metadata.response_code != ResponseCode::NoError => {}
+            Some(_)
+                if read.signature.is_none()
+                    && read.metadata.response_code != ResponseCode::NoError => {}
             Some(mut verifier) => {
                 let verified = verifier.verify(&answer);
-                verified.map_err(|_| self.fault(lost, "an answer that is not signed with our key"))?;
+                verified
+                    .map_err(|_| self.fault(lost, "an answer that is not signed with our key"))?;
             }
         }
         Ok(read)
@@ -176,7 +196,8 @@ fn unsigned(error: TsigError) -> &'static str {
 /// Not to be guessed by others.
 fn id() -> Result<u16, Fault> {
     let mut bytes = [0; 2];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Fault::new(FaultClass::Retryable, format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Fault::new(FaultClass::Retryable, format!("no random numbers: {error}"))
+    })?;
     Ok(u16::from_le_bytes(bytes))
 }

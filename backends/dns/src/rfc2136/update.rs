@@ -59,7 +59,11 @@ fn mark(wanted: &Wanted) -> Result<RData, Fault> {
 
 fn entry(zone: &Name, name: &Name) -> Result<Record, Fault> {
     let text = TXT::new(vec![name.to_ascii()]);
-    Ok(Record::from_rdata(index_name(zone)?, MARK_TTL_S, RData::TXT(text)))
+    Ok(Record::from_rdata(
+        index_name(zone)?,
+        MARK_TTL_S,
+        RData::TXT(text),
+    ))
 }
 
 /// A record of a class that says what is done with it.
@@ -79,7 +83,11 @@ fn clear(name: &Name, kind: RecordType) -> Record {
 
 fn put(wanted: &Wanted) -> Result<Vec<Record>, Fault> {
     let address = |address: &std::net::Ipv4Addr| {
-        Record::from_rdata(wanted.name.clone(), wanted.ttl_s, RData::A((*address).into()))
+        Record::from_rdata(
+            wanted.name.clone(),
+            wanted.ttl_s,
+            RData::A((*address).into()),
+        )
     };
     let mut records: Vec<_> = wanted.addresses.iter().map(address).collect();
     let mark = Record::from_rdata(mark_name(&wanted.name)?, MARK_TTL_S, mark(wanted)?);
