@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// The mesh: the userspace WireGuard agent, and keys.
     #[command(subcommand, after_help = TABLE)]
     Mesh(Mesh),
+    /// Quorate's own authoritative name server.
+    #[command(subcommand)]
+    Dns(Dns),
     /// Run scenarios with many seeds in the simulated world, and say what held.
     #[command(after_help = TABLE)]
     Chaos(Chaos),
@@ -64,6 +67,49 @@ pub(crate) enum Sim {
     /// Serve a simulated cloud behind its vendor's own wire protocol, on loopback, until Ctrl-C.
     #[command(after_help = TABLE)]
     Serve(Serve),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dns {
+    /// Serve zones over UDP and TCP, giving out only addresses that are well, until Ctrl-C.
+    #[command(after_help = TABLE)]
+    Serve(DnsServe),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DnsServe {
+    /// Where to listen, over UDP and TCP; may be given several times
+    #[arg(long, required = true, value_name = "ADDR:PORT")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Zones, records and checks (JSON or YAML; its schema: `quorate schema dns`); read again when
+    /// it changes, and on SIGHUP
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["zone", "records", "ns"])]
+    pub(crate) config: Option<PathBuf>,
+    /// A zone without a file
+    #[arg(long, value_name = "ZONE", required_unless_present = "config")]
+    pub(crate) zone: Option<String>,
+    /// A record in it: `www A 192.0.2.1`, with a TTL at its end if it is to have its own
+    #[arg(
+        long = "record",
+        value_name = "NAME TYPE VALUE [TTL]",
+        requires = "zone"
+    )]
+    pub(crate) records: Vec<String>,
+    /// A name server of it
+    #[arg(long, value_name = "NAME", requires = "zone")]
+    pub(crate) ns: Vec<String>,
+    /// With --zone: answers a second over UDP to one network; 0 is any number
+    #[arg(long, value_name = "N", conflicts_with = "config")]
+    pub(crate) rate: Option<u32>,
+    /// Where zones, health and metrics can be read over HTTP
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) status: Option<SocketAddr>,
+    /// Tasks that answer UDP on each address; by default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// Say what happens as JSON, a line each
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +138,8 @@ pub(crate) enum SchemaOf {
     Manifest,
     /// A chaos scenario
     Scenario,
+    /// The configuration of the name server
+    Dns,
 }
 
 #[derive(Debug, Args)]

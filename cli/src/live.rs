@@ -11,6 +11,8 @@ use crate::exit::Exit;
 use crate::terminal;
 use credentials::login;
 use quorate_cluster::Cluster;
+use quorate_dns::builtin::{Builtin, probes};
+use quorate_dns::rfc2136::Rfc2136;
 use quorate_engine::engine::{Engine, Mode, Task, etcd_version};
 use quorate_engine::exec::{Guard, Limits};
 use quorate_engine::journal::{Entry, Ledger};
@@ -27,7 +29,7 @@ use quorate_live::{
 };
 use quorate_providers::{Owner, Problem, Provider, Site};
 use quorate_sim::report::plain;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -212,7 +214,7 @@ fn adapters(manifest: &Manifest, uid: u64, problems: &mut Vec<Problem>) -> Adapt
             ssh_user: manifest.spec.ssh.user.clone(),
             ssh_keys: login.clone(),
         };
-        match quorate_providers::open(site, credentials::endpoint(provider.kind)) {
+        match opened(manifest, site, provider.kind) {
             Ok(adapter) => {
                 adapters.insert(provider.name.as_str().into(), adapter);
             }
@@ -220,6 +222,26 @@ fn adapters(manifest: &Manifest, uid: u64, problems: &mut Vec<Problem>) -> Adapt
         }
     }
     adapters
+}
+
+/// The adapter to a provider instance. Name servers are a crate of their own, and have to be told
+/// which zones and names of the manifest are theirs.
+fn opened(
+    manifest: &Manifest,
+    site: Site,
+    kind: ProviderKind,
+) -> Result<Arc<dyn Provider>, Problem> {
+    match kind {
+        ProviderKind::Rfc2136 => {
+            let name = &site.owner.provider;
+            let here = manifest.spec.dns.iter().filter(|dns| dns.provider == *name);
+            let zones: BTreeSet<String> = here.map(|dns| dns.zone.clone()).collect();
+            let zones: Vec<String> = zones.into_iter().collect();
+            Ok(Arc::new(Rfc2136::new(site, &zones)?))
+        }
+        ProviderKind::Builtin => Ok(Arc::new(Builtin::new(site, probes(manifest))?)),
+        _ => quorate_providers::open(site, credentials::endpoint(kind)),
+    }
 }
 
 /// Providers that the manifest does not name any more, and that still have something of ours.

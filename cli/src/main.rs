@@ -10,6 +10,7 @@ mod campaign;
 mod chaos;
 mod check;
 mod diagnostics;
+mod dns;
 mod exit;
 mod forget;
 mod input;
@@ -25,7 +26,7 @@ mod status;
 mod terminal;
 mod world;
 
-use args::{Cli, Command, Sim};
+use args::{Cli, Command, Dns, Sim};
 use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn run(command: Command) -> Exit {
         Command::Mesh(command) => mesh::run(&command),
         Command::Chaos(args) => chaos::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Dns(Dns::Serve(args)) => dns::serve(&args),
         Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }
 }
