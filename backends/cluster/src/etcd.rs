@@ -1,32 +1,21 @@
-//! etcd's membership, over the gRPC gateway of some member's own address.
+//! etcd's membership, over the JSON gateway of some member's own address.
+//!
+//! Knows members, and which machine each is on; what should become of them is the engine's.
 
-use crate::Access;
-use quorate_engine::resource::ResourceId;
-use quorate_engine::seam::{Call, ClusterView, Fault, Outcome};
-use quorate_hosts::Runner;
+mod change;
+mod gateway;
+mod sight;
+mod snapshot;
+mod view;
 
-impl<R: Runner> Access<R> {
-    /// What the cluster says of itself, asked at one control plane: etcd's members with their
-    /// health, nodes, and pods that fit nowhere.
-    pub(crate) async fn view(&self, call: &Call) -> Result<ClusterView, Fault> {
-        Err(crate::not_here(call))
-    }
+pub(crate) use gateway::{Gateway, Member, Refusal, Status};
+pub(crate) use sight::Sight;
+pub use snapshot::{Snapshot, Snapshots};
 
-    /// Makes a learner a voter.
-    pub(crate) async fn promote(&self, call: &Call, machine: &ResourceId) -> Outcome {
-        let _ = machine;
-        Err(crate::not_here(call))
-    }
+use std::time::Duration;
 
-    /// Hands leadership to another voter, if this machine's member has it.
-    pub(crate) async fn move_leader(&self, call: &Call, machine: &ResourceId) -> Outcome {
-        let _ = machine;
-        Err(crate::not_here(call))
-    }
+/// A list of members, or a look at one: it costs etcd nothing.
+const LOOK: Duration = Duration::from_secs(2);
 
-    /// Removes a machine's member. Absent is success.
-    pub(crate) async fn remove_member(&self, call: &Call, machine: &ResourceId) -> Outcome {
-        let _ = machine;
-        Err(crate::not_here(call))
-    }
-}
+#[cfg(test)]
+mod tests;

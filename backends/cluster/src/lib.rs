@@ -8,10 +8,13 @@
 mod access;
 mod api;
 mod etcd;
+#[cfg(test)]
+mod fake;
 mod kubeadm;
 mod names;
 
 pub use access::Access;
+pub use etcd::{Snapshot, Snapshots};
 
 use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::{Kind, Spec};

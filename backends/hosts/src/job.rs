@@ -126,8 +126,12 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// With a folder of its own, which nobody else may enter.
-    pub(crate) fn new() -> std::io::Result<Self> {
+    /// With a folder of its own, which nobody else may enter. Whoever makes it listens at its
+    /// socket.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new() -> std::io::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("quorate-tunnel-")
             .permissions(std::fs::Permissions::from_mode(0o700))
