@@ -5,7 +5,6 @@
 //! point it was cut off at: machines remember what was begun, and finish it or take it back.
 
 mod config;
-mod interim;
 mod jobs;
 mod kubeconfig;
 mod release;
@@ -17,8 +16,8 @@ use config::{Documents, Live, OF_NODE, Place, Ticket};
 use jobs::{Jobs, Part, State};
 use quorate_engine::graph::API_PROXY_PORT;
 use quorate_engine::manifest::{Manifest, Role, Taint, TaintEffect};
-use quorate_engine::resource::{Kind, ResourceId, Spec, Workplace};
-use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply};
+use quorate_engine::resource::{ResourceId, Spec, Workplace};
+use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply, Verb};
 use quorate_hosts::Runner;
 
 /// kubeadm's own taint of control planes.
@@ -214,6 +213,10 @@ impl<R: Runner> Cluster<R> {
     /// Labels and taints, and the mark that all is done.
     async fn settle(&self, call: &Call, machine: &ResourceId, place: &Workplace) -> Outcome {
         self.access.label(&call.addresses, machine, place).await?;
+        if call.verb == Verb::Update {
+            // It was drained before, if it got another version.
+            self.access.uncordon(call, machine).await?;
+        }
         let print = call.resource.as_ref().map(|r| r.spec.fingerprint());
         let print = print.expect("what is installed has a spec");
         let job = jobs::mark(call.kind, print);
