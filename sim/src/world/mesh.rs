@@ -128,6 +128,7 @@ mod tests {
     #[test]
     fn a_tunnel_that_is_missing_when_all_is_said_to_be_well_is_a_violation() {
         type Peers = Arc<[PeerFact]>;
+        type Loss = fn(&Peers, &ResourceId) -> Peers;
         let knows_nobody = |_: &Peers, _: &ResourceId| Arc::default();
         let knows_another_key = |told: &Peers, other: &ResourceId| {
             let mut told = told.to_vec();
@@ -136,8 +137,7 @@ mod tests {
             told.into()
         };
         // What one machine forgets behind the orchestrator's back, and whether of one or of all.
-        let cases: [(fn(&Peers, &ResourceId) -> Peers, bool); 2] =
-            [(knows_nobody, true), (knows_another_key, false)];
+        let cases: [(Loss, bool); 2] = [(knows_nobody, true), (knows_another_key, false)];
         for (forget, of_all) in cases {
             let mut world = built();
             assert_eq!(apart(&mut world), [""; 0], "nothing is missing yet");
