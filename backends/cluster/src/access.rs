@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use together::{Branch, first};
+use together::{Branch, Group, first};
 
 /// Addresses of machines, as they come with a call.
 pub(crate) type Addresses = [(ResourceId, Ipv4Addr)];
@@ -156,7 +156,7 @@ impl<R: Runner> Access<R> {
         &'a self,
         addresses: &'a Addresses,
         not: Option<&ResourceId>,
-    ) -> Vec<(Vec<Branch<'a, Result<Way, Fault>>>, Duration)> {
+    ) -> Vec<Group<'a, Result<Way, Fault>>> {
         let last = self.kept().last.clone();
         let known = addresses.iter().map(|(id, _)| id);
         let mut known: Vec<_> = known.filter(|id| Some(*id) != not).collect();
@@ -230,19 +230,6 @@ impl<R: Runner> Access<R> {
             return Err(Fault::new(FaultClass::Retryable, "no API server answers"));
         }
         self.client(&way, addresses).await
-    }
-
-    /// etcd's gateway at an address that is seen from the control plane that answers.
-    ///
-    /// # Errors
-    /// As [`Self::via`].
-    pub(crate) async fn etcd(
-        &self,
-        addresses: &Addresses,
-        member: SocketAddrV4,
-    ) -> Result<Gateway, Fault> {
-        let way = self.way(addresses, None).await?;
-        self.gateway(&way, addresses, member).await
     }
 
     /// The gateway of the member beside the control plane that answers.

@@ -41,7 +41,7 @@ pub(crate) async fn within<T>(
 }
 
 impl<R: Runner> Access<R> {
-    /// See [`Self::etcd`].
+    /// etcd's gateway at an address that is seen from the way's machine.
     pub(crate) async fn gateway(
         &self,
         way: &Way,

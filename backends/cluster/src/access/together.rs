@@ -9,6 +9,9 @@ use std::time::Duration;
 /// One of several.
 pub(crate) type Branch<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Some that begin together, and their head start over the next ones.
+pub(crate) type Group<'a, T> = (Vec<Branch<'a, T>>, Duration);
+
 /// All answers, in the order of the questions.
 pub(crate) async fn all<T>(mut branches: Vec<Branch<'_, T>>) -> Vec<T> {
     let mut answers: Vec<Option<T>> = branches.iter().map(|_| None).collect();
@@ -33,7 +36,7 @@ pub(crate) async fn all<T>(mut branches: Vec<Branch<'_, T>>) -> Vec<T> {
 /// The first answer that is good; else all of them, as they came. Each group begins when the ones
 /// before it have all answered, or when its head start over it is used up.
 pub(crate) async fn first<'a, T>(
-    groups: Vec<(Vec<Branch<'a, T>>, Duration)>,
+    groups: Vec<Group<'a, T>>,
     good: impl Fn(&T) -> bool,
 ) -> Result<T, Vec<T>> {
     let mut running: Vec<Branch<'a, T>> = Vec::new();
@@ -128,7 +131,7 @@ mod tests {
         let start = Duration::from_millis(1);
         let groups = vec![(vec![after(30, 1)], start), (vec![after(5, 2)], start)];
         assert_eq!(first(groups, |_| false).await, Err(vec![2, 1]));
-        let none: Vec<(Vec<Branch<'_, u32>>, Duration)> = Vec::new();
+        let none: Vec<Group<'_, u32>> = Vec::new();
         assert_eq!(first(none, |_| true).await, Err(vec![]));
     }
 }

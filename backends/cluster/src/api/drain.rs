@@ -14,6 +14,8 @@ use quorate_hosts::Runner;
 use serde_json::json;
 use std::time::Duration;
 
+/// Marks a node that was cordoned to be drained.
+pub(super) const DRAINED: &str = "quorate.dev/drained";
 /// One request.
 const ONE: Duration = Duration::from_secs(10);
 /// So many evictions at once: the API server takes them one by one anyway.
@@ -29,17 +31,22 @@ impl<R: Runner> Access<R> {
         let client = self.api(&call.addresses).await?;
         drain(&client, &names::node(machine)).await
     }
+}
 
-    /// Lets a node take pods again. Absent is success.
-    pub(crate) async fn uncordon(&self, call: &Call, machine: &ResourceId) -> Outcome {
+/// Marks a node as cordoned by us, so that nobody else's cordon is lifted later.
+async fn cordon(nodes: &Api<Node>, name: &str) -> Result<(), Fault> {
+    let patch = Patch::Merge(json!({
+        "metadata": {"annotations": {DRAINED: "true"}},
+        "spec": {"unschedulable": true},
+    }));
+    let params = PatchParams::default();
+    let done = within(ONE, true, nodes.patch(name, &params, &patch));
+    done.await.map(drop)
+}
+
+async fn drain(&self, call: &Call, machine: &ResourceId) -> Outcome {
         let client = self.api(&call.addresses).await?;
-        let nodes: Api<Node> = Api::all(client);
-        let name = names::node(machine);
-        match within(ONE, false, nodes.get_opt(&name)).await? {
-            Some(node) if unschedulable(&node) => cordon(&nodes, &name, false).await?,
-            Some(_) | None => {}
-        }
-        Ok(Reply::Done)
+        drain(&client, &names::node(machine)).await
     }
 }
 
@@ -58,7 +65,7 @@ async fn drain(client: &Client, name: &str) -> Outcome {
         return Ok(Reply::Done);
     };
     if !unschedulable(&node) {
-        cordon(&nodes, name, true).await?;
+        cordon(&nodes, name).await?;
     }
     let pods: Api<Pod> = Api::all(client.clone());
     let here = ListParams::default().fields(&format!("spec.nodeName={name}"));

@@ -1,6 +1,7 @@
 //! Labels and taints of ours on a node. Which are ours stands in an annotation of the node, so that
 //! those which are not wanted any more go, and nobody else's do.
 
+use super::drain::DRAINED;
 use crate::access::{Addresses, within};
 use crate::{Access, names};
 use k8s_openapi::api::core::v1::Node;
@@ -35,7 +36,8 @@ struct Ours {
 }
 
 impl<R: Runner> Access<R> {
-    /// Brings labels and taints of a node to what its pods are to find.
+    /// Brings labels and taints of a node to what its pods are to find; if it was drained by us, it
+    /// takes pods again.
     ///
     /// # Errors
     /// `Busy`: the node is not there yet, or somebody else keeps changing it.
@@ -115,7 +117,8 @@ fn change(node: &Node, place: &Workplace, works: bool) -> Option<Value> {
             .map(|t| (t.key.clone(), effect(t.effect).to_owned()))
             .collect(),
     };
-    if labels.is_empty() && taints == now && ours == before {
+    let drained = annotations.is_some_and(|all| all.contains_key(DRAINED));
+    if labels.is_empty() && taints == now && ours == before && !drained {
         return None;
     }
     let ours = serde_json::to_string(&ours).expect("plain data");
@@ -127,7 +130,11 @@ fn change(node: &Node, place: &Workplace, works: bool) -> Option<Value> {
         },
     });
     if taints != now {
-        patch["spec"] = json!({"taints": taints});
+        patch["spec"]["taints"] = json!(taints);
+    }
+    if drained {
+        patch["metadata"]["annotations"][DRAINED] = Value::Null;
+        patch["spec"]["unschedulable"] = json!(false);
     }
     Some(patch)
 }

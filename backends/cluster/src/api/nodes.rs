@@ -195,7 +195,7 @@ fn load(node: &Node, pods: &[&Pod]) -> u32 {
         let has = has.and_then(|has| has.get(resource)).map_or(0, milli);
         let specs = pods.iter().filter_map(|pod| pod.spec.as_ref());
         let asked: u128 = specs.map(|spec| asks(spec, resource)).sum();
-        if has == 0 { 0 } else { asked * 1000 / has }
+        (asked * 1000).checked_div(has).unwrap_or(0)
     };
     u32::try_from(share("cpu").max(share("memory"))).unwrap_or(u32::MAX)
 }

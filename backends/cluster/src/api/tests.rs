@@ -71,8 +71,14 @@ async fn a_drain_moves_pods_round_by_round() {
             let path = format!("/api/v1/namespaces/default/pods/{pod}");
             assert!(api.get(&path).is_some(), "{pod} stays");
         }
-        assert_eq!(access.uncordon(&call, &worker).await, Ok(Reply::Done));
-        assert_eq!(api.get(NODE).unwrap()["spec"]["unschedulable"], false);
+        let place = quorate_engine::resource::Workplace {
+            labels: Vec::new(),
+            taints: Vec::new(),
+        };
+        access.label(&call.addresses, &worker, &place).await.unwrap();
+        let node = api.get(NODE).unwrap();
+        assert_eq!(node["spec"]["unschedulable"], false, "it takes pods again");
+        assert_eq!(node["metadata"]["annotations"].get("quorate.dev/drained"), None);
     }
 }
 

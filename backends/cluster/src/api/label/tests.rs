@@ -110,3 +110,15 @@ fn kubeadm_s_own_taint_is_as_its_release_says() {
     let both = node(json!({"metadata": {"labels": {}}, "spec": {"taints": both}}));
     assert_eq!(change(&both, &reserved, false).unwrap().get("spec"), None);
 }
+
+#[test]
+fn only_our_own_cordon_is_lifted() {
+    let node = |annotations: Value| {
+        node(json!({"metadata": {"annotations": annotations}, "spec": {"unschedulable": true}}))
+    };
+    let empty = place(&[], &[]);
+    assert_eq!(change(&node(json!({})), &empty, false), None, "somebody else's stays");
+    let patch = change(&node(json!({DRAINED: "true"})), &empty, false).unwrap();
+    assert_eq!(patch["spec"], json!({"unschedulable": false}));
+    assert_eq!(patch["metadata"]["annotations"][DRAINED], Value::Null);
+}
