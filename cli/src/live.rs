@@ -240,7 +240,20 @@ fn opened(
             Ok(Arc::new(Rfc2136::new(site, &zones)?))
         }
         ProviderKind::Builtin => Ok(Arc::new(Builtin::new(site, probes(manifest))?)),
-        _ => quorate_providers::open(site, credentials::endpoint(kind)),
+        ProviderKind::Hetzner
+        | ProviderKind::Aws
+        | ProviderKind::Gcp
+        | ProviderKind::Azure
+        | ProviderKind::Digitalocean
+        | ProviderKind::Openstack
+        | ProviderKind::Libvirt
+        | ProviderKind::Static
+        | ProviderKind::Oci
+        | ProviderKind::Exoscale
+        | ProviderKind::Ovh
+        | ProviderKind::Cloudrift
+        | ProviderKind::Verda
+        | ProviderKind::Cloudflare => quorate_providers::open(site, credentials::endpoint(kind)),
     }
 }
 

@@ -227,7 +227,6 @@ impl Builtin {
                 Ok(Reply::List(all.iter().map(Found::seen).collect()))
             }
             Verb::Describe => {
-                call.resource.as_deref().map(place).transpose()?;
                 let all = self.at_work(Self::all).await?;
                 let found = all.iter().find(|found| found.labels.id == call.target);
                 Ok(found.map_or(Reply::Absent, |found| Reply::Seen(found.seen())))

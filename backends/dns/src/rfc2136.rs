@@ -174,7 +174,10 @@ impl Rfc2136 {
             let all = self.all().await?;
             return Ok(all.into_iter().find(|(found, _)| ours(found)));
         };
-        let (zone, name) = place(resource)?;
+        // Where nothing can be made there is nothing.
+        let Ok((zone, name)) = place(resource) else {
+            return Ok(None);
+        };
         let mut line = self.open().await?;
         Ok(match self.standing(&mut line, &zone, &name).await? {
             Standing::Ours(found, mark) if ours(&found) => Some((*found, *mark)),

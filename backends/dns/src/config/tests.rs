@@ -148,7 +148,7 @@ fn names_are_below_the_zone_or_whole() {
     let text = "zones:\n- zone: example.test\n  records:\n\
                 \x20 - {name: a, type: CNAME, values: [b]}\n\
                 \x20 - {name: b.example.test, type: CNAME, values: [c.example.net]}\n\
-                \x20 - {name: c.d, type: MX, values: ['5 @']}\n";
+                \x20 - {name: c.d, type: MX, values: ['5 mail']}\n";
     let (_, zones) = load(text.as_bytes()).unwrap();
     let zone = zones.zones.values().next().unwrap();
     let shown: Vec<_> = zone
@@ -161,7 +161,7 @@ fn names_are_below_the_zone_or_whole() {
     let meant = [
         "a.example.test. b.example.test.",
         "b.example.test. c.example.net.",
-        "c.d.example.test. 5 example.test.",
+        "c.d.example.test. 5 mail.example.test.",
     ];
     assert_eq!(shown, meant);
 }

@@ -42,7 +42,7 @@ fn view() -> View {
 fn question(name: &str, kind: RecordType) -> Message {
     let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(Name::from_str(name).unwrap(), kind));
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
     message
 }
 
@@ -243,7 +243,8 @@ fn edns_is_answered_in_kind() {
     edns.set_version(1);
     message.edns = Some(edns);
     let (answer, _) = asked(&message, Transport::Udp, 0);
-    assert_eq!(answer.metadata.response_code, ResponseCode::BADVERS);
+    // 16 is BADVERS in EDNS and BADSIG in TSIG.
+    assert_eq!(u16::from(answer.metadata.response_code), 16);
     assert!(answer.answers.is_empty());
 }
 

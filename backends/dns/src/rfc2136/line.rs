@@ -171,7 +171,11 @@ impl Line {
     fn refusal(&self, code: ResponseCode) -> Fault {
         let (class, why) = match code {
             ResponseCode::Refused => (FaultClass::Auth, "the key may not do this"),
-            ResponseCode::NotAuth => (FaultClass::Invalid, "the zone is not served there"),
+            // RFC 2136 has one code for both.
+            ResponseCode::NotAuth => (
+                FaultClass::Auth,
+                "no right to do this, or no such zone there",
+            ),
             ResponseCode::NotZone => (FaultClass::Invalid, "the name is not in the zone"),
             ResponseCode::NotImp => (FaultClass::Invalid, "it takes no updates"),
             ResponseCode::FormErr => (FaultClass::Invalid, "it does not understand us"),

@@ -2,6 +2,7 @@
 
 use super::{call, record, sample, site};
 use quorate_dns::builtin::{Builtin, probes};
+use quorate_dns::check::Protocol;
 use quorate_dns::config;
 use quorate_engine::seam::{FaultClass, Reply, Verb};
 use quorate_providers::Provider as _;
@@ -101,20 +102,16 @@ async fn a_file_that_is_broken_is_left_alone() {
 #[test]
 fn addresses_are_asked_what_only_a_backend_can_answer() {
     let text = include_bytes!("../../../../scenarios/manifests/three-clouds.yaml");
-    let read = quorate_engine::document::read(text, &[]).unwrap();
-    let manifest: quorate_engine::manifest::Manifest = read.value;
+    let manifest = quorate_engine::manifest::load(text, None).manifest.unwrap();
     let probes = probes(&manifest);
+    let asked = |name: &str| (probes[name].protocol, probes[name].path.as_deref());
     assert_eq!(
-        probes.len(),
-        manifest
-            .spec
-            .dns
-            .iter()
-            .map(|d| 1 + d.alternative_names.len())
-            .sum::<usize>()
+        asked("api.shop.example.com"),
+        (Protocol::Https, Some("/readyz"))
     );
-    assert!(!probes.is_empty());
-    for (name, check) in probes {
+    assert_eq!(asked("shop.example.com").0, asked("www.example.com").0);
+    for (name, check) in &probes {
         assert_eq!(check.mistake(), None, "{name}: {check:?}");
     }
+    assert_eq!(probes.len(), 3);
 }

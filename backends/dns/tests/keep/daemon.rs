@@ -1,7 +1,7 @@
 //! Real name servers, started for one test and ended with it.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,17 +59,33 @@ fn started(program: &str, arguments: &[&str], place: TempDir, address: SocketAdd
         _place: place,
     };
     let since = Instant::now();
-    while TcpStream::connect(address).is_err() {
+    // It listens before it has read its zone.
+    while !answers(address) {
         let ended = daemon.child.try_wait().unwrap();
         let said = || fs::read_to_string(daemon._place.path().join("log")).unwrap();
-        assert!(
-            ended.is_none() && since.elapsed() < Duration::from_secs(20),
-            "{}",
-            said()
-        );
+        let late = since.elapsed() > Duration::from_secs(20);
+        assert!(ended.is_none() && !late, "{}", said());
         std::thread::sleep(Duration::from_millis(20));
     }
     daemon
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let (host, port) = (format!("@{}", address.ip()), address.port().to_string());
+    let said = Command::new("dig")
+        .args([
+            &host,
+            "-p",
+            &port,
+            "+short",
+            "+norecurse",
+            "+tries=1",
+            "+time=1",
+        ])
+        .arg("ns1.example.test")
+        .output()
+        .expect("dig is there: apt-get install bind9-dnsutils");
+    said.stdout.starts_with(b"127.0.0.1")
 }
 
 fn found(program: &str) -> Option<String> {
