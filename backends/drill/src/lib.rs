@@ -8,8 +8,15 @@
 //! starts a drill has settled that.
 
 pub mod act;
+pub mod api;
 pub mod cast;
+pub mod clients;
+pub mod compare;
+pub mod eyes;
 pub mod hands;
 pub mod lab;
 pub mod plan;
+pub mod play;
+pub mod real;
+pub mod record;
 pub mod undo;

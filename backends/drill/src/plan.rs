@@ -39,6 +39,13 @@ pub struct Planned {
     pub silenced: Vec<ResourceId>,
 }
 
+/// A fault's name, as scenarios write it.
+#[must_use]
+pub fn verb(verb: FaultVerb) -> String {
+    let text = serde_json::to_string(&verb).expect("a verb is plain data");
+    text.trim_matches('"').to_owned()
+}
+
 /// What is to be done for a fault.
 ///
 /// # Errors
