@@ -10,6 +10,7 @@ mod campaign;
 mod chaos;
 mod check;
 mod diagnostics;
+mod drill;
 mod exit;
 mod input;
 mod live;
@@ -51,6 +52,7 @@ fn run(command: Command) -> Exit {
         Command::Forget(args) => state::forget(&args),
         Command::Mesh(command) => mesh::run(&command),
         Command::Chaos(args) => chaos::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }

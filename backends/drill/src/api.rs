@@ -129,7 +129,9 @@ impl Admin {
         let part = |data: &Option<String>, file: &Option<String>, what: &str| match (data, file) {
             (Some(data), _) => {
                 let engine = base64::engine::general_purpose::STANDARD;
-                engine.decode(data.trim()).map_err(|_| format!("{what} is no base64"))
+                engine
+                    .decode(data.trim())
+                    .map_err(|_| format!("{what} is no base64"))
             }
             (None, Some(file)) => {
                 std::fs::read(folder.join(file)).map_err(|error| format!("{what} {file}: {error}"))
@@ -176,7 +178,9 @@ impl Admin {
 
 fn find<'a, T>(all: &'a [Named<T>], name: &str, what: &str) -> Result<&'a T, String> {
     let found = all.iter().find(|one| one.name == name);
-    found.map(|one| &one.value).ok_or_else(|| format!("it has no {what} `{name}`"))
+    found
+        .map(|one| &one.value)
+        .ok_or_else(|| format!("it has no {what} `{name}`"))
 }
 
 fn host_of(server: &str) -> Option<&str> {
@@ -284,7 +288,10 @@ mod tests {
         let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
         assert_eq!(parse(whole), Some((200, b"{}".to_vec())));
         assert_eq!(parse(&whole[..whole.len() - 1]), None);
-        assert_eq!(parse(b"HTTP/1.0 503 No\r\n\r\nx"), Some((503, b"x".to_vec())));
+        assert_eq!(
+            parse(b"HTTP/1.0 503 No\r\n\r\nx"),
+            Some((503, b"x".to_vec()))
+        );
         assert_eq!(parse(b"SSH-2.0-x\r\n\r\n"), None);
         assert_eq!(parse(b""), None);
     }
@@ -311,7 +318,10 @@ mod tests {
         let said = |text: &str| Admin::parse(text.as_bytes(), Path::new(".")).unwrap_err();
         assert_eq!(said(text), "the client's key is none");
         assert!(!said(text).contains("SECRET"));
-        assert_eq!(said(&text.replace("name: u", "name: v")), "it has no user `u`");
+        assert_eq!(
+            said(&text.replace("name: u", "name: v")),
+            "it has no user `u`"
+        );
         let without = text.replace("client-key-data: U0VDUkVU", "");
         assert_eq!(said(&without), "it has no client-key");
         assert_eq!(said(""), "it is empty");

@@ -103,13 +103,20 @@ pub struct Log(Arc<Mutex<Vec<Request>>>);
 
 impl Log {
     fn push(&self, request: Request) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request);
     }
 
     /// All of them, so far.
     #[must_use]
     pub fn all(&self) -> Vec<Request> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         all.sort_by_key(|request| (request.end, request.start));
         all
     }
@@ -205,7 +212,9 @@ pub(crate) mod tests {
             name: name.to_owned(),
             kind: Kind::Write,
             by_name: None,
-            entries: (1..=3).map(|n| SocketAddr::from(([192, 0, 2, n], 6443))).collect(),
+            entries: (1..=3)
+                .map(|n| SocketAddr::from(([192, 0, 2, n], 6443)))
+                .collect(),
             interval: Span::from_ms(1_000 / rate_per_s),
             connect_within: Duration::from_secs(1),
             timeout: Duration::from_millis(150),
@@ -232,7 +241,10 @@ pub(crate) mod tests {
         let all = log.all();
         let ok = all.iter().filter(|request| request.outcome.is_ok()).count();
         let failed = all.len() - ok;
-        assert!((20..100).contains(&ok) && (20..100).contains(&failed), "{ok} {failed}");
+        assert!(
+            (20..100).contains(&ok) && (20..100).contains(&failed),
+            "{ok} {failed}"
+        );
         let late = |r: &&Request| r.outcome == Err(Cause::Timeout);
         for request in all.iter().filter(late) {
             assert!(request.end.since(request.start) >= Span::from_ms(150));

@@ -140,7 +140,12 @@ pub fn table(rows: &[Row]) -> String {
     let mut last = "";
     for row in rows {
         if row.fault != last {
-            lines.push([row.fault.clone(), String::new(), String::new(), String::new()]);
+            lines.push([
+                row.fault.clone(),
+                String::new(),
+                String::new(),
+                String::new(),
+            ]);
             last = &row.fault;
         }
         let predicted = row.predicted.as_ref().map_or("-".to_owned(), |p| {
@@ -151,13 +156,27 @@ pub fn table(rows: &[Row]) -> String {
             let (low, mid, high) = (seconds(m.min), seconds(m.p50), seconds(m.max));
             format!("{low} / {mid} / {high}, n={}", m.n)
         });
-        let ratio = row.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+        let ratio = row
+            .ratio
+            .map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         lines.push([format!("  {}", row.what), predicted, measured, ratio]);
     }
-    let width = |column: usize| lines.iter().skip(1).chain(lines.first()).map(|line| {
-        // Headings of faults stand alone and may be as long as they like.
-        if line[1].is_empty() { 0 } else { line[column].chars().count() }
-    }).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .skip(1)
+            .chain(lines.first())
+            .map(|line| {
+                // Headings of faults stand alone and may be as long as they like.
+                if line[1].is_empty() {
+                    0
+                } else {
+                    line[column].chars().count()
+                }
+            })
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..4).map(width).collect();
     let mut text = String::new();
     for line in &lines {
@@ -211,7 +230,10 @@ mod tests {
     #[test]
     fn spreads_are_by_nearest_rank() {
         let spread = Spread::of(&[30, 10, 20]).unwrap();
-        assert_eq!((spread.min, spread.p50, spread.max, spread.n), (10, 20, 30, 3));
+        assert_eq!(
+            (spread.min, spread.p50, spread.max, spread.n),
+            (10, 20, 30, 3)
+        );
         let hundred: Vec<u64> = (1..=100).collect();
         let spread = Spread::of(&hundred).unwrap();
         assert_eq!((spread.p10, spread.p50, spread.p90), (10, 50, 90));
@@ -223,11 +245,18 @@ mod tests {
         let text = r#"{"apiVersion":"quorate.dev/v1","kind":"Scenario","name":"s","manifest":"m",
             "phases":[{"name":"p","for":"3s","faults":[{"do":"node.kill"}]}],"expect":[]}"#;
         let scenario = serde_json::from_str(text).unwrap();
-        let predicted = [run(Some(1_000), 2_000), run(None, 0), run(Some(1_200), 2_400)];
+        let predicted = [
+            run(Some(1_000), 2_000),
+            run(None, 0),
+            run(Some(1_200), 2_400),
+        ];
         let measured = [run(Some(1_500), 3_000)];
         let rows = rows(&scenario, &predicted, &measured);
         let what: Vec<&str> = rows.iter().map(|row| row.what.as_str()).collect();
-        assert_eq!(what, ["another leader", "kubectl: first answer", "kubectl: clean"]);
+        assert_eq!(
+            what,
+            ["another leader", "kubectl: first answer", "kubectl: clean"]
+        );
         assert_eq!(rows[0].predicted.as_ref().unwrap().n, 2, "not in every run");
         assert_eq!(rows[0].ratio, Some(1.5));
         assert_eq!(rows[2].ratio, Some(1.5));
@@ -236,6 +265,10 @@ mod tests {
         assert!(table.contains("1.00 (1.00-1.20), n=2"), "{table}");
         assert!(table.contains("1.50 / 1.50 / 1.50, n=1"), "{table}");
         let alone = super::rows(&scenario, &[], &measured);
-        assert!(alone.iter().all(|row| row.predicted.is_none() && row.ratio.is_none()));
+        assert!(
+            alone
+                .iter()
+                .all(|row| row.predicted.is_none() && row.ratio.is_none())
+        );
     }
 }

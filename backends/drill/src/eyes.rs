@@ -131,7 +131,11 @@ impl Sight {
                 (at.since(when) <= STALE).then_some((machine, status))
             })
             .collect();
-        let voters = self.members.values().filter(|seen| seen.id.is_some()).count() as u32;
+        let voters = self
+            .members
+            .values()
+            .filter(|seen| seen.id.is_some())
+            .count() as u32;
         let leads = heard.iter().find(|(_, own)| {
             let follows = |other: &&Status| other.leader == own.id && other.term == own.term;
             let behind = heard.values().filter(follows).count() as u32;
@@ -151,7 +155,10 @@ impl Sight {
             self.leader.push((at, label));
         }
         let healthy = heard.len() as u32;
-        let known = self.quorum.last().map(|(_, voters, healthy)| (*voters, *healthy));
+        let known = self
+            .quorum
+            .last()
+            .map(|(_, voters, healthy)| (*voters, *healthy));
         if known != Some((voters, healthy)) {
             self.quorum.push((at, voters, healthy));
         }

@@ -69,8 +69,8 @@ pub async fn strike<H: Hands>(
         }
     }
     let mut under_way = JoinSet::new();
-    for act in acts.iter().cloned() {
-        let hands = Arc::clone(hands);
+    for act in acts {
+        let (hands, act) = (Arc::clone(hands), act.clone());
         under_way.spawn(async move { hands.strike(&act).await });
     }
     let mut first: Option<Instant> = None;
@@ -82,10 +82,11 @@ pub async fn strike<H: Hands>(
         }
     }
     if let Some(why) = refused {
-        for text in undo(hands, promises, &open).await {
-            return Err(Refused::Failed(format!("{why}; and then: {text}")));
-        }
-        return Err(why);
+        let trouble = undo(hands, promises, &open).await;
+        return Err(match trouble.is_empty() {
+            true => why,
+            false => Refused::Failed(format!("{why}; and then: {}", trouble.join("; "))),
+        });
     }
     Ok(Struck {
         from: first.expect("there was an act, and nobody refused"),

@@ -264,9 +264,9 @@ async fn signal(process: &Process, name: &str) -> Result<(), String> {
     if process_of(pid).as_ref() != Some(process) {
         return Err(format!("process {pid} is gone"));
     }
-    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]);
-    let mut status = status;
-    match status.status().await {
+    let mut kill = Command::new("kill");
+    kill.args([format!("-{name}"), pid.to_string()]);
+    match kill.status().await {
         Ok(ended) if ended.success() => Ok(()),
         Ok(ended) => Err(format!("kill -{name} {pid}: {ended}")),
         Err(error) => Err(format!("kill: {error}")),

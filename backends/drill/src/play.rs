@@ -18,6 +18,7 @@ use quorate_sim::outcome::{Note, Track};
 use quorate_sim::run::{Injected, Played};
 use quorate_sim::scenario::{Condition, Phase, Scenario};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ struct Stage<'a, H, E, A> {
 
 impl<H: Hands, E: Eyes, A: Asker> Drill<H, E, A> {
     /// Plays it. `lost` says at the end how many acknowledged writes are not there.
-    pub async fn play(&self, lost: impl AsyncFnOnce() -> Option<u64>) -> Record {
+    pub async fn play(&self, lost: impl Future<Output = Option<u64>> + Send) -> Record {
         let clock = Clock::start();
         let watched = Watched::default();
         let log = Log::default();
@@ -106,14 +107,25 @@ impl<H: Hands, E: Eyes, A: Asker> Drill<H, E, A> {
             over.send_replace(true);
             zero
         };
-        let sent = send(&self.asker, &self.populations, self.seed, clock, &log, &stop);
+        let sent = send(
+            &self.asker,
+            &self.populations,
+            self.seed,
+            clock,
+            &log,
+            &stop,
+        );
         let looked = watch(&self.eyes, &self.cast, clock, &watched);
         let both = async { tokio::join!(played, sent).0 };
         let zero = tokio::select! {
             zero = both => zero,
             () = looked => unreachable!("who looks does so until dropped"),
         };
-        let marks: Vec<Time> = stage.injected.iter().map(|injected| injected.from).collect();
+        let marks: Vec<Time> = stage
+            .injected
+            .iter()
+            .map(|injected| injected.from)
+            .collect();
         let sight = watched.sight().clone();
         let mut record = Record {
             scenario: self.scenario.clone(),
@@ -126,7 +138,7 @@ impl<H: Hands, E: Eyes, A: Asker> Drill<H, E, A> {
             populations: self.populations.iter().map(|p| p.name.clone()).collect(),
             stats: stats(self.populations.len(), &log.all(), &marks),
             sight,
-            lost: lost().await,
+            lost: lost.await,
             parameters: self.parameters.clone(),
             notes: stage.notes,
         };
@@ -149,7 +161,9 @@ impl<H: Hands, E: Eyes, A: Asker> Stage<'_, H, E, A> {
             let all = log.all();
             let own = all.iter().filter(|request| request.population == number);
             // What began at once met caches that were cold.
-            let own: Vec<_> = own.filter(|r| r.start >= Time(self.drill.settle.0 / 4)).collect();
+            let own: Vec<_> = own
+                .filter(|r| r.start >= Time(self.drill.settle.0 / 4))
+                .collect();
             let ok = own.iter().filter(|request| request.outcome.is_ok()).count();
             if own.is_empty() || ok * 100 < own.len() * 99 {
                 let (name, all) = (&clients.name, own.len());
@@ -216,7 +230,12 @@ impl<H: Hands, E: Eyes, A: Asker> Stage<'_, H, E, A> {
     fn conditions(&mut self, index: usize, waiting: &mut Vec<usize>, due: &mut Vec<Due>) {
         let phase = &self.drill.scenario.phases[index];
         let now = self.clock.now();
-        let leaderless = self.watched.sight().leader.last().is_some_and(|(_, l)| l.is_none());
+        let leaderless = self
+            .watched
+            .sight()
+            .leader
+            .last()
+            .is_some_and(|(_, l)| l.is_none());
         let mut hopeless = Vec::new();
         waiting.retain(|number| {
             let fault = &phase.faults[*number];
@@ -230,7 +249,11 @@ impl<H: Hands, E: Eyes, A: Asker> Stage<'_, H, E, A> {
             };
             if holds {
                 let at = now + fault.at.0;
-                due.push(Due { at, fault: *number, nth: 0 });
+                due.push(Due {
+                    at,
+                    fault: *number,
+                    nth: 0,
+                });
             }
             !holds
         });
@@ -276,8 +299,11 @@ impl<H: Hands, E: Eyes, A: Asker> Stage<'_, H, E, A> {
             Err(Refused::Failed(why)) => return self.untried(index, due.fault, &why, true),
         };
         let from = self.clock.at(struck.from);
-        self.watched.sight().silence(from, &planned.silenced, &drill.cast);
-        self.notes.push(note(from, Track::Fault, planned.label.clone()));
+        self.watched
+            .sight()
+            .silence(from, &planned.silenced, &drill.cast);
+        self.notes
+            .push(note(from, Track::Fault, planned.label.clone()));
         let over_at_once = planned.acts.iter().all(crate::act::Act::is_over_at_once);
         self.on.push(On {
             struck,
@@ -297,22 +323,26 @@ impl<H: Hands, E: Eyes, A: Asker> Stage<'_, H, E, A> {
 
     /// Ends what is over, all at once.
     async fn end_due(&mut self, now: Time) {
-        let (over, on) = std::mem::take(&mut self.on).into_iter().partition(|on| on.end <= now);
+        let (over, on) = std::mem::take(&mut self.on)
+            .into_iter()
+            .partition(|on| on.end <= now);
         self.on = on;
         let over: Vec<On> = over;
         for one in over {
             let at = self.clock.now();
             let drill = self.drill;
-            let trouble =
-                hands::undo(&drill.hands, &drill.promises, &one.struck.promises).await;
+            let trouble = hands::undo(&drill.hands, &drill.promises, &one.struck.promises).await;
             let label = self.injected[one.injected].label.clone();
             for text in trouble {
                 self.invalid.push(format!("{label}: not undone: {text}"));
             }
             self.injected[one.injected].to = at.max(self.injected[one.injected].from);
             let back = self.clock.now();
-            self.watched.sight().unsilence(back, &one.silenced, &drill.cast);
-            self.notes.push(note(at, Track::Fault, format!("over: {label}")));
+            self.watched
+                .sight()
+                .unsilence(back, &one.silenced, &drill.cast);
+            self.notes
+                .push(note(at, Track::Fault, format!("over: {label}")));
         }
     }
 
@@ -351,7 +381,11 @@ fn schedule(seed: u64, phase: &Phase, index: usize, from: Time, to: Time) -> Vec
         let mut nth = 0;
         let mut gaps = Seed(seed).stream(&format!("{index}/{number}"), "fault-gaps");
         while at < to {
-            due.push(Due { at, fault: number, nth });
+            due.push(Due {
+                at,
+                fault: number,
+                nth,
+            });
             nth += 1;
             let Some(every) = fault.every else { break };
             at += match fault.poisson {

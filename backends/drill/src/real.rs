@@ -84,7 +84,8 @@ impl Api {
         for object in 0..OBJECTS {
             let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps");
             let name = self.name(object);
-            self.post(&path, format!(r#"{{"metadata":{{"name":"{name}"}}}}"#)).await?;
+            self.post(&path, format!(r#"{{"metadata":{{"name":"{name}"}}}}"#))
+                .await?;
         }
         Ok(())
     }
@@ -171,7 +172,9 @@ impl Api {
         let (status, _) = self.admin.ask(order, clients.connect_within, &ask).await?;
         judged(status)?;
         let known = self.acknowledged.lock();
-        known.unwrap_or_else(PoisonError::into_inner).insert((object, key));
+        known
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((object, key));
         Ok(())
     }
 }
@@ -188,7 +191,10 @@ fn judged(status: u16) -> Outcome {
 
 fn refused(ask: &Ask<'_>, status: u16, body: &[u8]) -> String {
     let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let why = value.as_ref().and_then(|value| value["message"].as_str()).unwrap_or_default();
+    let why = value
+        .as_ref()
+        .and_then(|value| value["message"].as_str())
+        .unwrap_or_default();
     format!("{} {}: {status} {why}", ask.method, ask.path)
 }
 
@@ -285,7 +291,10 @@ impl<R: Runner + 'static> Watcher<R> {
         let way = self.way(machine).await?;
         let value = status(&way.client).await;
         let value = value.ok_or_else(|| format!("{machine}: its etcd does not answer"))?;
-        value["version"].as_str().map(str::to_owned).ok_or_else(|| "no version".to_owned())
+        value["version"]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| "no version".to_owned())
     }
 }
 
@@ -306,7 +315,10 @@ impl<R: Runner + 'static> Eyes for Watcher<R> {
     async fn member(&self, machine: &ResourceId) -> Option<Status> {
         let mut way = self.ways.get(machine)?.lock().await;
         if way.is_none() {
-            *way = tokio::time::timeout(REACH, self.way(machine)).await.ok()?.ok();
+            *way = tokio::time::timeout(REACH, self.way(machine))
+                .await
+                .ok()?
+                .ok();
         }
         let found = status(&way.as_ref()?.client).await;
         let Some(value) = found else {

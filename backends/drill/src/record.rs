@@ -5,9 +5,7 @@ use crate::eyes::Sight;
 use quorate_engine::random::hash_name;
 use quorate_engine::time::{Span, Time};
 use quorate_sim::outcome::{Held, Note, Run, Track, Unit, Verdict};
-use quorate_sim::run::{
-    Evidence, Injected, Measured, Played, expectations, recoveries, series,
-};
+use quorate_sim::run::{Evidence, Injected, Measured, Played, expectations, recoveries, series};
 use quorate_sim::scenario::{Expectation, Measure, Scenario};
 use quorate_sim::traffic::Stats;
 
@@ -164,7 +162,9 @@ impl Record {
         let name = |one: &Untried| self.scenario.phases[one.phase].name.as_str();
         let within = |one: &&Untried| phase.is_none_or(|phase| phase == name(one));
         let all = self.untried.iter().filter(within);
-        let all: Vec<String> = all.map(|one| format!("{}: {}", one.what, one.reason)).collect();
+        let all: Vec<String> = all
+            .map(|one| format!("{}: {}", one.what, one.reason))
+            .collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -173,7 +173,11 @@ impl Record {
     pub fn run(&self) -> Run {
         let mut held = Vec::new();
         if !self.invalid.is_empty() {
-            held.push(said("the drill is valid", Verdict::Invalid, self.invalid.join("; ")));
+            held.push(said(
+                "the drill is valid",
+                Verdict::Invalid,
+                self.invalid.join("; "),
+            ));
         }
         for one in &self.untried {
             let phase = &self.scenario.phases[one.phase].name;
@@ -223,7 +227,8 @@ impl Record {
         }
         for (at, node, ready) in &self.sight.readiness {
             let how = if *ready { "Ready" } else { "NotReady" };
-            self.notes.push(note(*at, Track::Kube, format!("node {node} {how}")));
+            self.notes
+                .push(note(*at, Track::Kube, format!("node {node} {how}")));
         }
         self.notes.retain(|note| note.at >= self.zero);
         self.notes.sort_by_key(|note| note.at);

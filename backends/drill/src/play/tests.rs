@@ -105,15 +105,20 @@ async fn played(faults: &str) -> (Record, Arc<Lab>, tempfile::TempDir) {
         settle: Span::from_secs(1),
         parameters: Vec::new(),
     };
-    let record = drill.play(async || Some(0)).await;
+    let record = drill.play(async { Some(0) }).await;
     assert!(drill.promises.lock().await.open_promises().is_empty());
     (record, lab, dir)
 }
 
 fn verdict(record: &Record, name: &str) -> Verdict {
     let run = record.run();
-    let found = run.expectations.iter().find(|held| held.name.contains(name));
-    found.unwrap_or_else(|| panic!("{name} in {:?}", run.expectations)).verdict
+    let found = run
+        .expectations
+        .iter()
+        .find(|held| held.name.contains(name));
+    found
+        .unwrap_or_else(|| panic!("{name} in {:?}", run.expectations))
+        .verdict
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +129,10 @@ async fn the_leader_s_power_is_cut_and_everything_is_measured() {
     assert_eq!(record.injected.len(), 1, "{:?}", record.untried);
     assert_eq!(record.injected[0].label, "cp-a/1: power cut");
     let lasted = record.injected[0].to.since(record.injected[0].from);
-    assert!(lasted >= Span::from_ms(1_400) && lasted < Span::from_ms(2_400), "{lasted}");
+    assert!(
+        lasted >= Span::from_ms(1_400) && lasted < Span::from_ms(2_400),
+        "{lasted}"
+    );
     let run = record.run();
     let cost = &run.series.costs[0];
     let between = |span: Option<Span>, low, high| {
@@ -155,8 +163,14 @@ async fn what_cannot_be_tried_is_skipped_and_says_so() {
         {"do":"provider.quota","where":{"provider":"a"},"limit":1}"#;
     let (record, _, _dir) = played(faults).await;
     assert!(record.injected.is_empty());
-    assert_eq!(verdict(&record, "node.pause in \"p\" is injected"), Verdict::Skipped);
-    assert_eq!(verdict(&record, "provider.quota in \"p\""), Verdict::Skipped);
+    assert_eq!(
+        verdict(&record, "node.pause in \"p\" is injected"),
+        Verdict::Skipped
+    );
+    assert_eq!(
+        verdict(&record, "provider.quota in \"p\""),
+        Verdict::Skipped
+    );
     assert_eq!(verdict(&record, "elections"), Verdict::Skipped);
     assert_eq!(verdict(&record, "availability"), Verdict::Pass);
     assert!(record.run().verdict.holds());
