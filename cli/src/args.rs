@@ -45,6 +45,12 @@ pub(crate) enum Command {
     /// Forget a machine that is dead for good, or only its ssh host key.
     #[command(after_help = TABLE)]
     Forget(Forget),
+    /// Print the administrator's credentials for the cluster's API, or write them to a file.
+    #[command(after_help = TABLE)]
+    Kubeconfig(Kubeconfig),
+    /// etcd: snapshots.
+    #[command(subcommand, after_help = TABLE)]
+    Etcd(Etcd),
     /// The mesh: the userspace WireGuard agent, and keys.
     #[command(subcommand, after_help = TABLE)]
     Mesh(Mesh),
@@ -54,6 +60,9 @@ pub(crate) enum Command {
     /// Run scenarios with many seeds in the simulated world, and say what held.
     #[command(after_help = TABLE)]
     Chaos(Chaos),
+    /// Play a scenario on real machines, judge it as in simulation, and undo everything.
+    #[command(after_help = TABLE)]
+    Drill(Drill),
     /// Run one seed of a scenario, or real runs again, and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
@@ -235,6 +244,35 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Kubeconfig {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// Write them there, readable for you only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Etcd {
+    /// Take a snapshot, check it, and keep it here; one is also taken before each change of
+    /// membership
+    #[command(after_help = TABLE)]
+    Snapshot(EtcdSnapshot),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdSnapshot {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// The folder; by default `snapshots` in the state's directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// How many of this cluster to keep there
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) keep: u16,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Destroy {
     /// The manifest; without it, the one of the last run that stands in the state
     #[arg(value_name = "FILE")]
@@ -398,6 +436,66 @@ pub(crate) struct Chaos {
     /// Do not show how far the runs are
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+/// Which machines a drill may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ground {
+    /// Those that the cluster's state made at a libvirt of this host
+    Lab,
+    /// Those, and whichever `--yes-i-mean` names
+    Real,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// The scenario
+    #[arg(value_name = "FILE", required_unless_present = "undo")]
+    pub(crate) file: Option<PathBuf>,
+    /// Which machines may be touched; the drill refuses where the cluster has any other
+    #[arg(long, value_enum, default_value = "lab")]
+    pub(crate) on: Ground,
+    /// Machines that are not the lab's and may be touched: ids, one on each line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) yes_i_mean: Option<PathBuf>,
+    /// The administrator's kubeconfig, with a client's certificate
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The cluster's manifest, in the place of the one that the scenario names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) live: Live,
+    /// So many drills, one after the other
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) repeat: u64,
+    /// The seed of the first: whom faults pick and when requests begin; the next has the next
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Seeds of the simulated runs that predict; 0: none
+    #[arg(long, value_name = "N", default_value_t = 200,
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) predict: u64,
+    /// Clients are watched so long before the first phase
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) settle: u64,
+    /// A DNS server of ours on this host, for `dns.outage`
+    #[arg(long, value_name = "PID")]
+    pub(crate) dns_pid: Vec<u32>,
+    /// Undo what a drill that was killed has left, and nothing else
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// Write a report as JSON, with the times predicted and measured
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write a page with timelines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -9,8 +9,10 @@ mod args;
 mod campaign;
 mod chaos;
 mod check;
+mod cluster;
 mod diagnostics;
 mod dns;
+mod drill;
 mod exit;
 mod forget;
 mod input;
@@ -52,7 +54,10 @@ fn run(command: Command) -> Exit {
         Command::Adopt(args) => adopt::run(&args),
         Command::Forget(args) => forget::run(&args),
         Command::Mesh(command) => mesh::run(&command),
+        Command::Kubeconfig(args) => cluster::kubeconfig(&args),
+        Command::Etcd(Etcd::Snapshot(args)) => cluster::snapshot(&args),
         Command::Chaos(args) => chaos::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Dns(Dns::Serve(args)) => dns::serve(&args),
         Command::Sim(Sim::Serve(args)) => serve::run(&args),
