@@ -241,7 +241,24 @@ impl<R: Runner> Access<R> {
         self.gateway(way, addresses, MEMBER_HERE).await
     }
 
-    /// The way that was used has led nowhere: it is looked for anew.
+    /// What became of something that was done on the way: where that may have led nowhere, the next
+    /// one who asks looks for another.
+    pub(crate) fn heard<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(fault) = &outcome
+            && matches!(fault.class, FaultClass::Retryable | FaultClass::Unknown)
+        {
+            self.lost();
+        }
+        outcome
+    }
+
+    /// Whether the next one who asks is shown a way from memory.
+    pub(crate) fn remembers(&self) -> bool {
+        let way = &self.kept().way;
+        way.as_ref().is_some_and(|(_, seen)| seen.elapsed() < FRESH)
+    }
+
+    /// Forgets the way: it is looked for anew.
     pub(crate) fn lost(&self) {
         let mut kept = self.kept();
         kept.way = None;

@@ -1,4 +1,4 @@
-//! The Kubernetes API: nodes, pods that move away, and what is applied to the cluster.
+//! The Kubernetes API: nodes, and pods that move away.
 
 mod drain;
 mod fault;
@@ -7,19 +7,7 @@ mod label;
 mod nodes;
 
 pub(crate) use fault::fault;
-
-use crate::Access;
-use quorate_engine::resource::Spec;
-use quorate_engine::seam::{Call, Outcome};
-use quorate_hosts::Runner;
-
-impl<R: Runner> Access<R> {
-    /// Installs or changes the replicated storage.
-    pub(crate) async fn storage(&self, call: &Call, spec: &Spec) -> Outcome {
-        let _ = spec;
-        Err(crate::not_here(call))
-    }
-}
+pub(crate) use nodes::{FINGERPRINT, STORAGE_MARK};
 
 #[cfg(test)]
 mod tests;

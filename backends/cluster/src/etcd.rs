@@ -4,11 +4,13 @@
 
 mod change;
 mod gateway;
+mod restore;
 mod sight;
 mod snapshot;
 mod view;
 
 pub(crate) use gateway::{Gateway, Member, Refusal, Status};
+pub use restore::{Restore, RestoreStep, restore_plan};
 pub(crate) use sight::Sight;
 pub use snapshot::{Snapshot, Snapshots};
 

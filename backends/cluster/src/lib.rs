@@ -12,9 +12,10 @@ mod etcd;
 mod fake;
 mod kubeadm;
 mod names;
+pub mod objects;
 
 pub use access::Access;
-pub use etcd::{Snapshot, Snapshots};
+pub use etcd::{Restore, RestoreStep, Snapshot, Snapshots, restore_plan};
 
 use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::{Kind, Spec};

@@ -83,7 +83,7 @@ impl<R: Runner> Access<R> {
             }
         }
         objects.push(mark(spec.fingerprint()));
-        self.manifests(&call.addresses, &objects).await?;
+        self.heard(self.manifests(&call.addresses, &objects).await)?;
         Ok(Reply::Done)
     }
 }

@@ -29,7 +29,7 @@ impl<R: Runner> Access<R> {
     /// is lost, as it is when the node goes.
     pub(crate) async fn drain(&self, call: &Call, machine: &ResourceId) -> Outcome {
         let client = self.api(&call.addresses).await?;
-        drain(&client, &names::node(machine)).await
+        self.heard(drain(&client, &names::node(machine)).await)
     }
 }
 
@@ -42,21 +42,6 @@ async fn cordon(nodes: &Api<Node>, name: &str) -> Result<(), Fault> {
     let params = PatchParams::default();
     let done = within(ONE, true, nodes.patch(name, &params, &patch));
     done.await.map(drop)
-}
-
-async fn drain(&self, call: &Call, machine: &ResourceId) -> Outcome {
-        let client = self.api(&call.addresses).await?;
-        drain(&client, &names::node(machine)).await
-    }
-}
-
-/// The whole of the field stays as it is where it is so already: others may own it.
-async fn cordon(nodes: &Api<Node>, name: &str, cordoned: bool) -> Result<(), Fault> {
-    let patch = Patch::Merge(json!({"spec": {"unschedulable": cordoned}}));
-    let params = PatchParams::default();
-    within(ONE, true, nodes.patch(name, &params, &patch))
-        .await
-        .map(drop)
 }
 
 async fn drain(client: &Client, name: &str) -> Outcome {

@@ -18,15 +18,18 @@ impl<R: Runner> Access<R> {
     /// Removes a node's object. Absent is success.
     pub(crate) async fn forget(&self, call: &Call, machine: &ResourceId) -> Outcome {
         let client = self.api(&call.addresses).await?;
-        let name = names::node(machine);
-        // kubeadm's list first: a node that is gone is not looked for again.
-        leave_list(&client, &name).await?;
-        let nodes: Api<Node> = Api::all(client);
-        match within(ONE, true, nodes.delete(&name, &DeleteParams::default())).await {
-            Ok(_) => Ok(Reply::Done),
-            Err(fault) if fault.class == FaultClass::NotFound => Ok(Reply::Done),
-            Err(fault) => Err(fault),
-        }
+        self.heard(forget(&client, &names::node(machine)).await)
+    }
+}
+
+async fn forget(client: &Client, name: &str) -> Outcome {
+    // kubeadm's list first: a node that is gone is not looked for again.
+    leave_list(client, name).await?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    match within(ONE, true, nodes.delete(name, &DeleteParams::default())).await {
+        Ok(_) => Ok(Reply::Done),
+        Err(fault) if fault.class == FaultClass::NotFound => Ok(Reply::Done),
+        Err(fault) => Err(fault),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::drain::DRAINED;
 use crate::access::{Addresses, within};
+use crate::objects::placement;
 use crate::{Access, names};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
@@ -51,12 +52,14 @@ impl<R: Runner> Access<R> {
         let nodes: Api<Node> = Api::all(client);
         let name = names::node(machine);
         let works = self.has_role(machine, Role::Worker);
+        let place = &placement::workplace(&self.manifest, place);
+        let tags = placement::tags(&self.manifest, place);
         for _ in 0..TRIES {
             let Some(node) = within(ONE, false, nodes.get_opt(&name)).await? else {
                 let what = format!("there is no node {name} yet");
                 return Err(Fault::new(FaultClass::Busy, what));
             };
-            let Some(patch) = change(&node, place, works) else {
+            let Some(patch) = change(&node, place, works, tags.as_ref()) else {
                 return Ok(());
             };
             let params = PatchParams::default();
@@ -72,7 +75,12 @@ impl<R: Runner> Access<R> {
 }
 
 /// What has to change; none where all is as it should be.
-fn change(node: &Node, place: &Workplace, works: bool) -> Option<Value> {
+fn change(
+    node: &Node,
+    place: &Workplace,
+    works: bool,
+    tags: Option<&(String, String)>,
+) -> Option<Value> {
     let meta = &node.metadata;
     let annotations = meta.annotations.as_ref();
     let before = annotations.and_then(|all| all.get(OURS));
@@ -118,7 +126,11 @@ fn change(node: &Node, place: &Workplace, works: bool) -> Option<Value> {
             .collect(),
     };
     let drained = annotations.is_some_and(|all| all.contains_key(DRAINED));
-    if labels.is_empty() && taints == now && ours == before && !drained {
+    let tagged =
+        |(key, value): &(String, String)| annotations.and_then(|all| all.get(key)) == Some(value);
+    let tags = tags.filter(|tags| !tagged(tags));
+    let same = labels.is_empty() && taints == now && ours == before;
+    if same && !drained && tags.is_none() {
         return None;
     }
     let ours = serde_json::to_string(&ours).expect("plain data");
@@ -131,6 +143,9 @@ fn change(node: &Node, place: &Workplace, works: bool) -> Option<Value> {
     });
     if taints != now {
         patch["spec"]["taints"] = json!(taints);
+    }
+    if let Some((key, value)) = tags {
+        patch["metadata"]["annotations"][key] = json!(value);
     }
     if drained {
         patch["metadata"]["annotations"][DRAINED] = Value::Null;

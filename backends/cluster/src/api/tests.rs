@@ -75,10 +75,16 @@ async fn a_drain_moves_pods_round_by_round() {
             labels: Vec::new(),
             taints: Vec::new(),
         };
-        access.label(&call.addresses, &worker, &place).await.unwrap();
+        access
+            .label(&call.addresses, &worker, &place)
+            .await
+            .unwrap();
         let node = api.get(NODE).unwrap();
         assert_eq!(node["spec"]["unschedulable"], false, "it takes pods again");
-        assert_eq!(node["metadata"]["annotations"].get("quorate.dev/drained"), None);
+        assert_eq!(
+            node["metadata"]["annotations"].get("quorate.dev/drained"),
+            None
+        );
     }
 }
 

@@ -15,7 +15,10 @@ impl<R: Runner> Access<R> {
     /// # Errors
     /// `NotFound`: it is no member. `Busy`: it has not caught up yet. `Refused`: etcd's own rules.
     pub(crate) async fn promote(&self, call: &Call, machine: &ResourceId) -> Outcome {
-        let addresses = &call.addresses;
+        self.heard(self.make_voter(&call.addresses, machine).await)
+    }
+
+    async fn make_voter(&self, addresses: &Addresses, machine: &ResourceId) -> Outcome {
         let way = self.elsewhere(addresses, machine).await?;
         let gateway = self.own_member(&way, addresses).await?;
         let members = list(&gateway).await?;
@@ -39,7 +42,10 @@ impl<R: Runner> Access<R> {
     /// # Errors
     /// `NotFound`: it is no member. `Refused`: nobody can take over.
     pub(crate) async fn move_leader(&self, call: &Call, machine: &ResourceId) -> Outcome {
-        let addresses = &call.addresses;
+        self.heard(self.hand_over(&call.addresses, machine).await)
+    }
+
+    async fn hand_over(&self, addresses: &Addresses, machine: &ResourceId) -> Outcome {
         let way = self.elsewhere(addresses, machine).await?;
         let gateway = self.own_member(&way, addresses).await?;
         let membership = self.members(&way, addresses, &gateway).await?;
@@ -72,7 +78,10 @@ impl<R: Runner> Access<R> {
     /// # Errors
     /// `Refused`: etcd's own rules. `Retryable`: no other control plane answers.
     pub(crate) async fn remove_member(&self, call: &Call, machine: &ResourceId) -> Outcome {
-        let addresses = &call.addresses;
+        self.heard(self.remove(&call.addresses, machine).await)
+    }
+
+    async fn remove(&self, addresses: &Addresses, machine: &ResourceId) -> Outcome {
         let way = self.way(addresses, Some(machine)).await?;
         let gateway = self.own_member(&way, addresses).await?;
         let members = list(&gateway).await?;

@@ -46,12 +46,14 @@ impl<R: Runner> Access<R> {
     /// # Errors
     /// `Retryable`: nobody answers, or there is no leader.
     pub(crate) async fn view(&self, call: &Call) -> Result<ClusterView, Fault> {
-        let seen = self.look(call).await;
-        if seen.is_err() {
-            // What was remembered may be what is wrong.
-            self.lost();
+        let remembered = self.remembers();
+        match self.heard(self.look(call).await) {
+            // What was remembered may be all that is wrong.
+            Err(fault) if remembered && fault.class == FaultClass::Retryable => {
+                self.heard(self.look(call).await)
+            }
+            seen => seen,
         }
-        seen
     }
 
     async fn look(&self, call: &Call) -> Result<ClusterView, Fault> {

@@ -174,13 +174,20 @@ fn get(store: &Store, path: &str, query: &str) -> Response {
     }
     if path == "/api/v1" {
         let version = if store.old { "v1beta1" } else { "v1" };
-        return Json(
-            json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [{
-                "name": "pods/eviction", "singularName": "", "namespaced": true, "kind": "Eviction",
-                "group": "policy", "version": version, "verbs": ["create"],
-            }]}),
-        )
-        .into_response();
+        let plain = |name: &str, kind: &str, namespaced: bool| {
+            json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind,
+                "verbs": ["get", "patch"]})
+        };
+        let mut eviction = plain("pods/eviction", "Eviction", true);
+        eviction["group"] = json!("policy");
+        eviction["version"] = json!(version);
+        let all = [
+            eviction,
+            plain("namespaces", "Namespace", false),
+            plain("configmaps", "ConfigMap", true),
+        ];
+        let list = json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": all});
+        return Json(list).into_response();
     }
     if let Some(object) = store.objects.get(path) {
         return Json(object).into_response();

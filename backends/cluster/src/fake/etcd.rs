@@ -170,6 +170,15 @@ impl Etcd {
             .push((member, etcd.spawn().expect("etcd starts")));
     }
 
+    /// Where a member's data are.
+    pub(crate) fn data(&self, member: u32) -> String {
+        self.folder
+            .path()
+            .join(member.to_string())
+            .display()
+            .to_string()
+    }
+
     /// Kills a member's process.
     pub(crate) fn kill(&mut self, member: u32) {
         for (_, process) in self

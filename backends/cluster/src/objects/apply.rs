@@ -61,7 +61,9 @@ async fn apply(client: &Client, kinds: &mut Kinds, object: &Value) -> Result<(),
     let gvk = GroupVersionKind::gvk(group, short, &kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, &plural);
     let api: Api<DynamicObject> = if namespaced {
-        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
+        let namespace = object["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or("default");
         Api::namespaced_with(client.clone(), namespace, &resource)
     } else {
         Api::all_with(client.clone(), &resource)
@@ -101,7 +103,11 @@ async fn known(
         Err(fault) if fault.class == FaultClass::NotFound => return Err(unknown()),
         listed => listed?,
     };
-    for resource in listed.resources.iter().filter(|resource| !resource.name.contains('/')) {
+    for resource in listed
+        .resources
+        .iter()
+        .filter(|resource| !resource.name.contains('/'))
+    {
         let key = (version.to_owned(), resource.kind.clone());
         kinds.insert(key, (resource.name.clone(), resource.namespaced));
     }

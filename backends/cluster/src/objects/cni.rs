@@ -15,9 +15,9 @@ const MESH_MTU: u16 = 1420;
 /// Where the manifest of a release is that is known to work.
 pub(super) fn release(name: CniName) -> Option<&'static str> {
     match name {
-        CniName::Flannel => Some(
-            "https://github.com/flannel-io/flannel/releases/download/v0.26.1/kube-flannel.yml",
-        ),
+        CniName::Flannel => {
+            Some("https://github.com/flannel-io/flannel/releases/download/v0.26.1/kube-flannel.yml")
+        }
         CniName::Calico => Some(
             "https://raw.githubusercontent.com/projectcalico/calico/v3.29.1/manifests/calico.yaml",
         ),

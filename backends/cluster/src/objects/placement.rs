@@ -1,6 +1,6 @@
 //! Where pods and copies of data go: near their data by preference, and never all in one place.
 
-use quorate_engine::manifest::{Domain, Manifest, StorageEngine, Workload};
+use quorate_engine::manifest::{Domain, Manifest, Role, StorageEngine, Workload};
 use quorate_engine::resource::Workplace;
 use serde_json::{Value, json};
 
@@ -64,7 +64,9 @@ pub(crate) fn workplace(manifest: &Manifest, place: &Workplace) -> Workplace {
     };
     let of = |key: &str| {
         let mut labels = place.labels.iter();
-        labels.find(|(label, _)| label == key).map(|(_, value)| value.clone())
+        labels
+            .find(|(label, _)| label == key)
+            .map(|(_, value)| value.clone())
     };
     let domain = match storage.spread {
         Domain::Node | Domain::Zone => return place,
@@ -80,9 +82,20 @@ pub(crate) fn workplace(manifest: &Manifest, place: &Workplace) -> Workplace {
     place
 }
 
+/// What Longhorn makes a new node's own tags from, where it is the storage: its classes choose by
+/// them.
+pub(crate) fn tags(manifest: &Manifest, place: &Workplace) -> Option<(String, String)> {
+    let storage = manifest.spec.storage.as_ref()?;
+    let mut labels = place.labels.iter();
+    let (_, provider) = labels.find(|(key, _)| key == PROVIDER)?;
+    match storage.engine {
+        StorageEngine::Longhorn => Some(super::longhorn::node_tags(provider)),
+        StorageEngine::RookCeph => None,
+    }
+}
+
 /// Providers that have nodes for data, each with how many, in the manifest's order.
 pub(crate) fn providers(manifest: &Manifest) -> Vec<(&str, u32)> {
-    use quorate_engine::manifest::Role;
     let mut found: Vec<(&str, u32)> = Vec::new();
     for pool in &manifest.spec.node_pools {
         if !pool.roles.contains(&Role::Worker) {

@@ -22,7 +22,15 @@ pub(super) async fn fetched(url: &str, instead: &str) -> Result<String, Fault> {
     };
     let client = reqwest::Client::builder().timeout(FETCH).build();
     let client = client.map_err(|error| trouble(error.to_string()))?;
-    let asked = async { client.get(url).send().await?.error_for_status()?.text().await };
+    let asked = async {
+        client
+            .get(url)
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await
+    };
     asked.await.map_err(|error| {
         let mut why: &dyn std::error::Error = &error;
         while let Some(source) = why.source() {
@@ -45,8 +53,12 @@ pub(super) fn objects(text: &str) -> Result<Vec<Value>, Fault> {
     }
     let mut objects = Vec::new();
     for document in &parsed.documents {
-        let object: Value = yaml::decode(document)
-            .map_err(|found| wrong(format!("line {}: {}", found.span.line, found.finding.message)))?;
+        let object: Value = yaml::decode(document).map_err(|found| {
+            wrong(format!(
+                "line {}: {}",
+                found.span.line, found.finding.message
+            ))
+        })?;
         match object {
             Value::Null => {}
             Value::Object(mut fields) if fields.get("kind") == Some(&Value::from("List")) => {
@@ -59,7 +71,9 @@ pub(super) fn objects(text: &str) -> Result<Vec<Value>, Fault> {
     for object in &objects {
         let has = |field: &str| object[field].is_string();
         if !has("apiVersion") || !has("kind") || !object["metadata"]["name"].is_string() {
-            return Err(wrong("an object without apiVersion, kind or name".to_owned()));
+            return Err(wrong(
+                "an object without apiVersion, kind or name".to_owned(),
+            ));
         }
     }
     Ok(objects)
@@ -75,7 +89,10 @@ mod tests {
         let list = "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Secret, metadata: \
                     {name: b}}\n";
         let all = objects(&format!("---\n{one}---\n# nothing\n---\n{list}")).unwrap();
-        let names: Vec<_> = all.iter().map(|o| o["metadata"]["name"].as_str().unwrap()).collect();
+        let names: Vec<_> = all
+            .iter()
+            .map(|o| o["metadata"]["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(all[0]["data"]["n"], "1", "text stays text");
     }

@@ -50,7 +50,12 @@ pub(super) fn cluster(manifest: &Manifest, replicas: u32, spread: Domain) -> Vec
     if spread == Domain::Provider {
         for (provider, nodes) in providers(manifest) {
             let name = format!("{POOL}-{provider}");
-            objects.push(pool(&name, "host", replicas.min(nodes.max(1)), Some(provider)));
+            objects.push(pool(
+                &name,
+                "host",
+                replicas.min(nodes.max(1)),
+                Some(provider),
+            ));
             objects.push(class(&format!("rook-ceph-block-{provider}"), &name, false));
         }
     }

@@ -40,7 +40,7 @@ fn after(node: &Node, patch: &Value) -> Node {
 fn labels_come_change_and_go_and_others_stay() {
     let bare = node(json!({"metadata": {"labels": {"theirs": "1"}}, "spec": {}}));
     let first = place(&[("disk", "ssd"), ("zone", "a")], &[]);
-    let patch = change(&bare, &first, true).unwrap();
+    let patch = change(&bare, &first, true, None).unwrap();
     let labelled = after(&bare, &patch);
     let labels = labelled.metadata.labels.clone().unwrap();
     let expected = [
@@ -53,14 +53,14 @@ fn labels_come_change_and_go_and_others_stay() {
         labels,
         expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
     );
-    assert_eq!(change(&labelled, &first, true), None, "done is done");
+    assert_eq!(change(&labelled, &first, true, None), None, "done is done");
 
     let second = place(&[("zone", "b")], &[]);
-    let patch = change(&labelled, &second, true).unwrap();
+    let patch = change(&labelled, &second, true, None).unwrap();
     let expected = json!({"disk": null, "zone": "b"});
     assert_eq!(patch["metadata"]["labels"], expected);
     let changed = after(&labelled, &patch);
-    assert_eq!(change(&changed, &second, true), None);
+    assert_eq!(change(&changed, &second, true, None), None);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn taints_of_a_node_s_life_stay() {
         "timeAdded": "2026-11-22T15:44:00Z"});
     let bare = node(json!({"metadata": {"labels": {}}, "spec": {"taints": [life]}}));
     let tainted = place(&[], &[("gpu", NoSchedule), ("spot", NoExecute)]);
-    let patch = change(&bare, &tainted, false).unwrap();
+    let patch = change(&bare, &tainted, false, None).unwrap();
     let keys = |patch: &Value| {
         let taints = patch["spec"]["taints"].as_array().unwrap().iter();
         taints
@@ -82,8 +82,8 @@ fn taints_of_a_node_s_life_stay() {
         ["node.kubernetes.io/not-ready", "gpu", "spot"]
     );
     let there = after(&bare, &patch);
-    assert_eq!(change(&there, &tainted, false), None);
-    let patch = change(&there, &place(&[], &[("spot", NoExecute)]), false).unwrap();
+    assert_eq!(change(&there, &tainted, false, None), None);
+    let patch = change(&there, &place(&[], &[("spot", NoExecute)]), false, None).unwrap();
     assert_eq!(keys(&patch), ["node.kubernetes.io/not-ready", "spot"]);
 }
 
@@ -96,9 +96,9 @@ fn kubeadm_s_own_taint_is_as_its_release_says() {
     };
     let reserved = place(&[], &[(CONTROL_PLANE, NoSchedule)]);
     for key in [CONTROL_PLANE, MASTER] {
-        let patch = change(&with(key), &reserved, false).unwrap();
+        let patch = change(&with(key), &reserved, false, None).unwrap();
         assert_eq!(patch.get("spec"), None, "{key} stays alone");
-        let open = change(&with(key), &place(&[], &[]), true).unwrap();
+        let open = change(&with(key), &place(&[], &[]), true, None).unwrap();
         assert_eq!(
             open["spec"]["taints"],
             json!([]),
@@ -108,7 +108,10 @@ fn kubeadm_s_own_taint_is_as_its_release_says() {
     let both = json!([{"key": MASTER, "effect": "NoSchedule"},
         {"key": CONTROL_PLANE, "effect": "NoSchedule"}]);
     let both = node(json!({"metadata": {"labels": {}}, "spec": {"taints": both}}));
-    assert_eq!(change(&both, &reserved, false).unwrap().get("spec"), None);
+    assert_eq!(
+        change(&both, &reserved, false, None).unwrap().get("spec"),
+        None
+    );
 }
 
 #[test]
@@ -117,8 +120,26 @@ fn only_our_own_cordon_is_lifted() {
         node(json!({"metadata": {"annotations": annotations}, "spec": {"unschedulable": true}}))
     };
     let empty = place(&[], &[]);
-    assert_eq!(change(&node(json!({})), &empty, false), None, "somebody else's stays");
-    let patch = change(&node(json!({DRAINED: "true"})), &empty, false).unwrap();
+    assert_eq!(
+        change(&node(json!({})), &empty, false, None),
+        None,
+        "somebody else's stays"
+    );
+    let patch = change(&node(json!({DRAINED: "true"})), &empty, false, None).unwrap();
     assert_eq!(patch["spec"], json!({"unschedulable": false}));
     assert_eq!(patch["metadata"]["annotations"][DRAINED], Value::Null);
+}
+
+#[test]
+fn tags_of_the_storage_s_own_are_written_once() {
+    let tags = (
+        "node.longhorn.io/default-node-tags".to_owned(),
+        "[\"a\"]".to_owned(),
+    );
+    let bare = node(json!({"metadata": {"labels": {}, "annotations": {}}, "spec": {}}));
+    let empty = place(&[], &[]);
+    let patch = change(&bare, &empty, false, Some(&tags)).unwrap();
+    assert_eq!(patch["metadata"]["annotations"][&tags.0], tags.1);
+    let tagged = after(&bare, &patch);
+    assert_eq!(change(&tagged, &empty, false, Some(&tags)), None);
 }
