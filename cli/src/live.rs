@@ -10,7 +10,7 @@ use crate::args::Live;
 use crate::exit::Exit;
 use crate::terminal;
 use credentials::login;
-use quorate_cluster::Cluster;
+use quorate_cluster::{Cluster, Snapshots};
 use quorate_dns::builtin::{Builtin, probes};
 use quorate_dns::rfc2136::Rfc2136;
 use quorate_engine::engine::{Engine, Mode, Task, etcd_version};
@@ -20,6 +20,7 @@ use quorate_engine::manifest::{Manifest, ProviderKind};
 use quorate_engine::mesh::PeerFact;
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
+use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::Lane;
 use quorate_engine::time::Span;
 use quorate_hosts::{Hosts, Patience, Ssh};
@@ -30,6 +31,7 @@ use quorate_live::{
 use quorate_providers::{Owner, Problem, Provider, Site};
 use quorate_sim::report::plain;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +40,9 @@ const PATIENCE: Span = Span::from_secs(600);
 
 /// ssh sessions at work at once.
 const SESSIONS: usize = 32;
+
+/// Snapshots of etcd that are kept.
+const SNAPSHOTS: usize = 10;
 
 /// A provider's adapter, by the name of the instance.
 pub(crate) type Adapters = BTreeMap<Arc<str>, Arc<dyn Provider>>;
@@ -48,6 +53,8 @@ pub(crate) struct World {
     pub(crate) adapters: Adapters,
     pub(crate) ports: Ports,
     pub(crate) hosts: Arc<Hosts>,
+    /// The Kubernetes cluster, where there is to be one.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) journal: Vec<Entry>,
     uid: u64,
 }
@@ -55,6 +62,11 @@ pub(crate) struct World {
 /// Where the state of a cluster is kept.
 pub(crate) fn state_dir(given: Option<&Path>, cluster: &str) -> PathBuf {
     given.map_or_else(|| Path::new(".quorate").join(cluster), Path::to_owned)
+}
+
+/// Where snapshots of etcd are kept, beside the state.
+pub(crate) fn snapshots(state: &Path) -> PathBuf {
+    state.join("snapshots")
 }
 
 /// What a state says, or an empty beginning where there is none.
@@ -110,14 +122,35 @@ impl World {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let cluster = kubernetes.is_some().then(|| {
+            let dir = store.map(Store::path).and_then(Path::parent);
+            let settings = quorate_cluster::Settings {
+                manifest: Arc::clone(manifest),
+                snapshots: dir.map(|dir| Snapshots::new(snapshots(dir), SNAPSHOTS)),
+            };
+            Arc::new(Cluster::new(Arc::clone(&hosts), settings))
+        });
         Ok(Self {
             manifest: Arc::clone(manifest),
-            ports: ports(&adapters, &hosts, manifest),
+            ports: ports(&adapters, &hosts, cluster.as_ref()),
             adapters,
+            cluster,
             hosts,
             journal,
             uid,
         })
+    }
+
+    /// Where machines are reached, as far as it is remembered.
+    pub(crate) fn addresses(&self, store: &Store) -> Vec<(ResourceId, Ipv4Addr)> {
+        let made = store.inventory().unwrap_or_default();
+        let made = made
+            .into_iter()
+            .filter_map(|(id, machine)| Some((id, machine.public?)));
+        let own = self.peers().into_iter();
+        let own = own.filter_map(|peer| Some((peer.machine, peer.public?)));
+        let all: BTreeMap<_, _> = own.chain(made).collect();
+        all.into_iter().collect()
     }
 
     /// The mesh as it is known.
@@ -152,13 +185,7 @@ impl World {
     }
 }
 
-fn ports(adapters: &Adapters, hosts: &Arc<Hosts>, manifest: &Arc<Manifest>) -> Ports {
-    let cluster = manifest.spec.kubernetes.is_some().then(|| {
-        let settings = quorate_cluster::Settings {
-            manifest: Arc::clone(manifest),
-        };
-        Arc::new(Cluster::new(Arc::clone(hosts), settings))
-    });
+fn ports(adapters: &Adapters, hosts: &Arc<Hosts>, cluster: Option<&Arc<Cluster>>) -> Ports {
     let port = |adapter: &Arc<dyn Provider>| -> Port {
         let adapter = Arc::clone(adapter);
         Arc::new(move |call| {
@@ -166,7 +193,7 @@ fn ports(adapters: &Adapters, hosts: &Arc<Hosts>, manifest: &Arc<Manifest>) -> P
             Box::pin(async move { adapter.call(&call).await })
         })
     };
-    let (hosts, joined) = (Arc::clone(hosts), cluster.clone());
+    let (hosts, joined) = (Arc::clone(hosts), cluster.cloned());
     Ports {
         providers: adapters
             .iter()
@@ -181,7 +208,7 @@ fn ports(adapters: &Adapters, hosts: &Arc<Hosts>, manifest: &Arc<Manifest>) -> P
                 }
             })
         }),
-        cluster: cluster.map(|cluster| -> Port {
+        cluster: cluster.cloned().map(|cluster| -> Port {
             Arc::new(move |call| {
                 let cluster = Arc::clone(&cluster);
                 Box::pin(async move { cluster.call(&call).await })

@@ -28,7 +28,7 @@ mod status;
 mod terminal;
 mod world;
 
-use args::{Cli, Command, Dns, Sim};
+use args::{Cli, Command, Dns, Etcd, Sim};
 use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;

@@ -17,7 +17,7 @@ use jobs::{Jobs, Part, State};
 use quorate_engine::graph::API_PROXY_PORT;
 use quorate_engine::manifest::{Manifest, Role, Taint, TaintEffect};
 use quorate_engine::resource::{ResourceId, Spec, Workplace};
-use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply, Verb};
+use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply};
 use quorate_hosts::Runner;
 
 /// kubeadm's own taint of control planes.
@@ -86,6 +86,7 @@ impl<R: Runner> Cluster<R> {
         let config = documents.init(&place(&machine, &address, workplace), OF_NODE);
         let job = Jobs::on(&machine, &documents).plane(config, names);
         self.access.run(&machine, &call.addresses, job).await?;
+        self.access.network(&call.addresses).await?;
         self.settle(call, &machine, workplace).await
     }
 
@@ -213,10 +214,6 @@ impl<R: Runner> Cluster<R> {
     /// Labels and taints, and the mark that all is done.
     async fn settle(&self, call: &Call, machine: &ResourceId, place: &Workplace) -> Outcome {
         self.access.label(&call.addresses, machine, place).await?;
-        if call.verb == Verb::Update {
-            // It was drained before, if it got another version.
-            self.access.uncordon(call, machine).await?;
-        }
         let print = call.resource.as_ref().map(|r| r.spec.fingerprint());
         let print = print.expect("what is installed has a spec");
         let job = jobs::mark(call.kind, print);

@@ -18,15 +18,18 @@ pub use access::Access;
 pub use etcd::{Restore, RestoreStep, Snapshot, Snapshots, restore_plan};
 
 use quorate_engine::manifest::Manifest;
-use quorate_engine::resource::{Kind, Spec};
+use quorate_engine::resource::{Kind, ResourceId, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply, Verb};
 use quorate_hosts::{Hosts, Runner, Ssh};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// What the cluster is to be.
 pub struct Settings {
     /// What the user wrote.
     pub manifest: Arc<Manifest>,
+    /// Where snapshots of etcd go before each change of membership; none: nowhere.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// The cluster's lane in the real world.
@@ -39,10 +42,26 @@ impl<R: Runner> Cluster<R> {
     /// Over machines that are reached like this.
     #[must_use]
     pub fn new(hosts: Arc<Hosts<R>>, settings: Settings) -> Self {
+        let access = Access::new(hosts, Arc::clone(&settings.manifest));
         Self {
-            access: Access::new(hosts, Arc::clone(&settings.manifest)),
+            access: match settings.snapshots {
+                Some(snapshots) => access.with_snapshots(snapshots),
+                None => access,
+            },
             manifest: settings.manifest,
         }
+    }
+
+    /// Takes a snapshot of etcd.
+    ///
+    /// # Errors
+    /// `Retryable`: nobody answers, or the snapshot is damaged. `Invalid`: it cannot be written.
+    pub async fn snapshot(
+        &self,
+        addresses: &[(ResourceId, Ipv4Addr)],
+        to: &Snapshots,
+    ) -> Result<Snapshot, Fault> {
+        self.access.snapshot(addresses, to).await
     }
 
     /// Whether a call of the hosts' lane is for us: who joins needs the cluster's consent.
