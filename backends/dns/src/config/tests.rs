@@ -47,100 +47,97 @@ fn the_serial_follows_the_zone_and_nothing_else() {
     assert_ne!(serial(&text), 0);
 }
 
-#[test]
-fn everything_that_is_wrong_has_a_place_and_a_fix() {
-    let check = |check: &str| {
-        with(&format!(
-            "{{name: a, type: A, values: [192.0.2.1], check: {{{check}}}}}"
-        ))
-    };
-    let record = |name: &str, kind: &str, value: &str| {
-        with(&format!(
-            "{{name: '{name}', type: {kind}, values: ['{value}']}}"
-        ))
-    };
-    let two = |one: &str, other: &str| format!("{}  - {other}\n", with(one));
-    let www = "{name: www, type: A, values: [192.0.2.1]}";
-    let cases = [
-        ("zones: []".to_owned(), "there is no zone"),
-        ("zones:\n- {zone: 'a b..c'}".to_owned(), "no name of a zone"),
-        (
-            "zones:\n- {zone: a.test}\n- {zone: A.test}".to_owned(),
-            "is there twice",
-        ),
-        (
-            "zones:\n- {zone: a.test, nameServers: ['a..b']}".to_owned(),
-            "`a..b` is no name",
-        ),
-        (
-            "zones:\n- {zone: a.test, negativeTtl: 99999d}".to_owned(),
-            "for so long",
-        ),
-        (
-            record("www", "A", "192.0.2.300"),
-            "no value of type A: write an IPv4",
-        ),
-        (record("www", "A", "2001:db8::1"), "no value of type A"),
-        (record("www", "AAAA", "192.0.2.1"), "no value of type AAAA"),
-        (record("www", "MX", "mail"), "no value of type MX"),
-        (record("*", "A", "192.0.2.1"), "no wildcards"),
-        (
-            record("www.other.test.", "A", "192.0.2.1"),
-            "no name in example.test",
-        ),
-        (record("www", "PTR", "x"), "PTR"),
-        (
-            with("{name: www, type: A, values: []}"),
-            "there is no value",
-        ),
-        (
-            with("{name: www, type: A, values: [192.0.2.1, 192.0.2.1]}"),
-            "is there twice",
-        ),
-        (
-            with("{name: www, type: CNAME, values: [a, b]}"),
-            "one name only",
-        ),
-        (two(www, www), "put all values into one"),
-        (
-            two(www, "{name: www, type: CNAME, values: [a]}"),
-            "another name and has records",
-        ),
-        (check("protocol: tcp, port: 0"), "port 0"),
-        (check("protocol: tcp, port: 1, threshold: 0"), "threshold"),
-        (
-            check("protocol: tcp, port: 1, interval: 0s"),
-            "no time is left",
-        ),
-        (
-            check("protocol: tcp, port: 1, path: /x"),
-            "tcp fetches nothing",
-        ),
-        (
-            check("protocol: http, port: 1, path: x"),
-            "the path is none",
-        ),
-        (
-            check("protocol: http, port: 1, status: [42]"),
-            "no status is like this",
-        ),
-        (
-            check("protocol: http, port: 1, ca: x"),
-            "no certificate without TLS",
-        ),
-        (
-            check("protocol: https, port: 1, ca: nonsense"),
-            "no certificate",
-        ),
-        (check("protocol: gopher, port: 1"), "gopher"),
-    ];
+fn expect(cases: &[(String, &str)]) {
     for (text, said) in cases {
-        let problems = problems(&text);
+        let problems = problems(text);
         let found = problems
             .iter()
             .any(|p| p.contains(said) && p.starts_with("line "));
         assert!(found, "`{said}` is not said of {text}: {problems:?}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_zones_has_a_place_and_a_fix() {
+    let cases = [
+        ("zones: []", "there is no zone"),
+        ("zones:\n- {zone: 'a b..c'}", "no name of a zone"),
+        (
+            "zones:\n- {zone: a.test}\n- {zone: A.test}",
+            "is there twice",
+        ),
+        (
+            "zones:\n- {zone: a.test, nameServers: ['a..b']}",
+            "`a..b` is no name",
+        ),
+        (
+            "zones:\n- {zone: a.test, negativeTtl: 99999d}",
+            "for so long",
+        ),
+    ];
+    expect(&cases.map(|(text, said)| (text.to_owned(), said)));
+}
+
+#[test]
+fn what_is_wrong_with_records_has_a_place_and_a_fix() {
+    let www = "{name: www, type: A, values: [192.0.2.1]}";
+    let alias = "{name: www, type: CNAME, values: [a]}";
+    let one = |name: &str, kind: &str, value: &str| {
+        with(&format!(
+            "{{name: '{name}', type: {kind}, values: ['{value}']}}"
+        ))
+    };
+    let values = |kind: &str, values: &str| {
+        with(&format!("{{name: www, type: {kind}, values: [{values}]}}"))
+    };
+    let two = |one: &str, other: &str| format!("{}  - {other}\n", with(one));
+    expect(&[
+        (
+            one("www", "A", "192.0.2.300"),
+            "no value of type A: write an IPv4",
+        ),
+        (one("www", "A", "2001:db8::1"), "no value of type A"),
+        (one("www", "AAAA", "192.0.2.1"), "no value of type AAAA"),
+        (one("www", "MX", "mail"), "no value of type MX"),
+        (one("*", "A", "192.0.2.1"), "no wildcards"),
+        (
+            one("www.other.test.", "A", "192.0.2.1"),
+            "no name in example.test",
+        ),
+        (one("www", "PTR", "x"), "PTR"),
+        (values("A", ""), "there is no value"),
+        (values("A", "192.0.2.1, 192.0.2.1"), "is there twice"),
+        (values("CNAME", "a, b"), "one name only"),
+        (two(www, www), "put all values into one"),
+        (two(www, alias), "another name and has records"),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_checks_has_a_place_and_a_fix() {
+    let cases = [
+        ("protocol: tcp, port: 0", "port 0"),
+        ("protocol: tcp, port: 1, threshold: 0", "threshold"),
+        ("protocol: tcp, port: 1, interval: 0s", "no time is left"),
+        ("protocol: tcp, port: 1, path: /x", "tcp fetches nothing"),
+        ("protocol: http, port: 1, path: x", "the path is none"),
+        (
+            "protocol: http, port: 1, status: [42]",
+            "no status is like this",
+        ),
+        (
+            "protocol: http, port: 1, ca: x",
+            "no certificate without TLS",
+        ),
+        ("protocol: https, port: 1, ca: nonsense", "no certificate"),
+        ("protocol: gopher, port: 1", "gopher"),
+    ];
+    let text = |check| {
+        with(&format!(
+            "{{name: a, type: A, values: [192.0.2.1], check: {{{check}}}}}"
+        ))
+    };
+    expect(&cases.map(|(check, said)| (text(check), said)));
 }
 
 #[test]

@@ -52,10 +52,13 @@ fn three_in_a_row_change_a_mind_and_two_do_not() {
     }
 }
 
+/// What we saw, what others said how many seconds ago, and the verdict: true is sick.
+type Case = (Option<bool>, &'static [(bool, u64)], bool);
+
 #[test]
 fn more_than_half_of_those_who_looked_lately_decide() {
-    // This instance's own opinion, those of others (sick, age in s), and the verdict. 32 s is fresh.
-    let cases: [(Option<bool>, &[(bool, u64)], bool); 9] = [
+    // 32 s is fresh.
+    let cases: [Case; 9] = [
         (Some(true), &[], true),
         (Some(true), &[(false, 1)], false),
         (Some(true), &[(false, 33)], true),
