@@ -197,3 +197,119 @@ async fn a_process_stands_still_and_a_stranger_with_its_number_is_left_alone() {
     child.wait().unwrap();
     assert_eq!(process_of(process.pid), None);
 }
+
+/// A container of our own that does nothing; gone when dropped.
+struct Container(crate::act::Domain);
+
+impl Container {
+    fn new() -> Option<Self> {
+        let name = format!("qdrill-{}", std::process::id());
+        let uri = "lxc:///".to_owned();
+        let able = sh("timeout 10 virsh --quiet --connect lxc:/// version >/dev/null");
+        let label = |name: &str, value: &str| format!("<q:label name='{name}' value='{value}'/>");
+        let xml = format!(
+            "<domain type='lxc'><name>{name}</name><metadata>\
+             <q:machine xmlns:q='https://quorate.dev/libvirt/1'>{}{}</q:machine></metadata>\
+             <memory unit='MiB'>64</memory><os><type>exe</type><init>/bin/sleep</init>\
+             <initarg>600</initarg></os><features><privnet/></features>\
+             <devices><console type='pty'/></devices></domain>",
+            label("quorate.dev/uid", "00000000000000ab"),
+            label("quorate.dev/id", "q_w_1"),
+        );
+        let file = std::env::temp_dir().join(format!("{name}.xml"));
+        std::fs::write(&file, xml).unwrap();
+        let shown = file.display();
+        let made = able
+            && sh(&format!(
+                "exec >/dev/null; virsh -c {uri} define {shown} && virsh -c {uri} start {name}"
+            ));
+        std::fs::remove_file(&file).unwrap();
+        let container = Self(crate::act::Domain {
+            uri,
+            name,
+            container: true,
+        });
+        if !made {
+            eprintln!("SKIPPED: no container can be made; `ci/lab/libvirt start` brings libvirt");
+            return None;
+        }
+        Some(container)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let (uri, name) = (&self.0.uri, &self.0.name);
+        sh(&format!(
+            "exec >/dev/null; virsh -c {uri} destroy {name}; virsh -c {uri} undefine {name}"
+        ));
+    }
+}
+
+fn lab() -> Lab {
+    let hosts = Hosts::new(quorate_hosts::Settings {
+        cluster: "q".to_owned(),
+        uid: 0xab,
+        machines: Arc::new(|_: &ResourceId, _: &[(ResourceId, Ipv4Addr)]| None),
+        pins: Arc::new(quorate_hosts::Remembered::default()),
+        agent_binary: None,
+        parallel: 1,
+        patience: quorate_hosts::Patience::default(),
+    });
+    Lab::new(Arc::new(hosts), 22)
+}
+
+#[tokio::test]
+async fn a_machine_s_power_is_cut_it_is_paused_walled_in_and_all_is_undone() {
+    let Some(container) = Container::new() else {
+        return;
+    };
+    let (lab, domain) = (lab(), container.0.clone());
+    assert!(owned(&domain, 0xab, "q/w/1").await.unwrap());
+    assert!(!owned(&domain, 0xab, "q/w/2").await.unwrap());
+    assert!(!owned(&domain, 0xac, "q/w/1").await.unwrap());
+
+    let first = virsh::pid(&domain).await.unwrap();
+    let cut = Act::PowerCut(domain.clone());
+    let before = Instant::now();
+    let died = lab.strike(&cut).await.unwrap();
+    assert!(died > before && died.duration_since(before) < Duration::from_secs(5));
+    assert!(!virsh::runs(&domain).await.unwrap());
+    lab.heal(&cut.undo()).await.unwrap();
+    let second = virsh::pid(&domain).await.unwrap();
+    assert_ne!(first, second, "another life");
+    lab.heal(&cut.undo()).await.expect("healed twice");
+    assert_eq!(virsh::pid(&domain).await.unwrap(), second, "and left alone");
+
+    let pause = Act::Pause(domain.clone());
+    match lab.strike(&pause).await {
+        Ok(_) => {
+            lab.heal(&pause.undo()).await.unwrap();
+            lab.heal(&pause.undo()).await.expect("healed twice");
+        }
+        Err(Refused::Cannot(why)) => {
+            eprintln!("SKIPPED: containers do not stand still here: {why}")
+        }
+        Err(other) => panic!("{other}"),
+    }
+
+    let at = Place {
+        machine: ResourceId::new("q/w/1"),
+        container: Some(domain.clone()),
+    };
+    let wall = Act::Wall {
+        at,
+        key: "t9".to_owned(),
+        stops: Stops::Everything,
+        falls_after: quorate_engine::time::Span::from_secs(60),
+    };
+    let pid = virsh::pid(&domain).await.unwrap();
+    let table = format!("nsenter -t {pid} -n nft list tables | grep -q quorate_drill_t9");
+    lab.strike(&wall).await.unwrap();
+    assert!(sh(&table));
+    lab.heal(&wall.undo()).await.unwrap();
+    assert!(!sh(&table));
+    // What is off has no wall.
+    lab.strike(&cut).await.unwrap();
+    lab.heal(&wall.undo()).await.unwrap();
+}
