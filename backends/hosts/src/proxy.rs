@@ -112,8 +112,8 @@ enum Back {
 }
 
 /// What both have in common. Old processes live on after a reload as long as they have
-/// connections, but do not check their backends any more: keepalives notice the dead ones then, and
-/// after five minutes what is left is cut.
+/// connections, but do not check their backends any more: keepalives notice dead ones within 10 s
+/// then, and after five minutes what is left is cut.
 fn frame(name: &str, most: u32) -> String {
     format!(
         "\
@@ -134,13 +134,15 @@ defaults
     clitcpka-idle 60s
     clitcpka-intvl 10s
     clitcpka-cnt 6
-    srvtcpka-idle 10s
-    srvtcpka-intvl 5s
+    srvtcpka-idle 5s
+    srvtcpka-intvl 2s
     srvtcpka-cnt 3
     option redispatch 1
     retries 3
     timeout client 1h
     timeout server 1h
+    timeout client-fin 30s
+    timeout server-fin 30s
 "
     )
 }

@@ -50,6 +50,19 @@ END
     )
 }
 
+/// Reads the configuration again, and waits until nobody is left who had read the old one.
+const RELOAD: &str = "\
+    read -r master </run/quorate-balancer.pid
+    workers() { grep -l \"^PPid:[[:space:]]*$master\\$\" /proc/[0-9]*/status 2>/dev/null || true; }
+    old=$(workers)
+    kill -USR2 \"$master\"
+    tries=0
+    while new=$(workers); [ \"$new\" = \"$old\" ] || [ \"$(echo \"$new\" | wc -l)\" -gt 1 ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || exit 1
+        sleep 0.1
+    done";
+
 struct World {
     /// Before the network: its connections end in an orderly way.
     hosts: Hosts,
@@ -183,7 +196,7 @@ async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_balancer_survives_reloads_and_dead_servers() {
+async fn a_load_balancer_is_reloaded_under_load() {
     let Some(world) = World::start(3).await else {
         return;
     };
@@ -225,6 +238,7 @@ async fn a_load_balancer_survives_reloads_and_dead_servers() {
     let mut text = String::new();
     kept.read_to_string(&mut text).expect("it is open");
     assert!(text.ends_with("n2"), "{text}");
+    drop(kept);
 
     // Both in turn; who asks is told; and one client has one server, also after a reload.
     let names: std::collections::BTreeSet<_> = (0..6).map(|_| get(at, PLAIN)).collect();
@@ -233,12 +247,22 @@ async fn a_load_balancer_survives_reloads_and_dead_servers() {
     let own = connect(at, TOLD).expect("a connection").local_addr();
     assert_eq!(told, own.expect("an address").ip().to_string());
     let chosen = get(at, STICKY);
-    front.by_hand("kill -USR2 $(cat /run/quorate-balancer.pid)");
+    front.by_hand(RELOAD);
     for _ in 0..10 {
         assert_eq!(get(at, STICKY), chosen);
     }
+}
 
-    // One dies without a word: what was open to it is closed, new requests go elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_without_a_word_is_left() {
+    let Some(world) = World::start(3).await else {
+        return;
+    };
+    let nodes = &world.net.nodes;
+    let (front, at) = (&nodes[0], nodes[0].public);
+    world.make(front, &balancer(&nodes[1..])).await;
+    get(at, API).expect_err("it speaks TLS");
+    // What is open to it is closed, and new requests go elsewhere.
     let open: Vec<_> = (0..2)
         .map(|_| connect(at, API).expect("a connection"))
         .collect();
