@@ -89,7 +89,7 @@ def write(door, number, log, lock):
 
 def main():
     door = credentials(sys.argv[1])
-    log, lock, stop = open(sys.argv[2], "w", encoding="utf-8"), threading.Lock(), threading.Event()
+    log, lock, stop = open(sys.argv[2], "w", buffering=1, encoding="utf-8"), threading.Lock(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     for number in range(OBJECTS):
         body = {"metadata": {"name": f"writer-{number}"}}

@@ -28,7 +28,7 @@ use quorate_engine::topology::{Roster, Topology};
 use quorate_live::{Signals, Store, process_signals};
 use quorate_sim::outcome::Run;
 use quorate_sim::report::plain;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
