@@ -10,7 +10,8 @@ packages() {
         "$var/packages.log"; then
         fail 75 "the package tool is used by somebody else"
     fi
-    if grep -Eq 'No match for argument|Unable to locate package' "$var/packages.log"; then
+    if grep -Eq "No match for argument|Unable to locate package|^E: Version '.* was not found" \
+        "$var/packages.log"; then
         fail 65 "the package sources of this machine lack what is needed: add one that has it"
     fi
     return "$code"
