@@ -127,10 +127,10 @@ async fn name(
     let mut named = manifest.spec.dns.iter();
     let dns = named.find(|dns| dns.load_balancer == balancer.name)?;
     let name = format!("{}.{}", dns.hostname, dns.zone);
-    let mut found = tokio::net::lookup_host((name.as_str(), port)).await.ok()?;
-    found
-        .any(|address| doors.iter().any(|(_, door)| *door == address))
-        .then_some((name, port))
+    let found = tokio::net::lookup_host((name.as_str(), port)).await.ok()?;
+    let found: Vec<SocketAddr> = found.collect();
+    let leads = doors.iter().any(|(_, door)| found.contains(door));
+    leads.then_some((name, port))
 }
 
 fn population(

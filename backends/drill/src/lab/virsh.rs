@@ -88,7 +88,7 @@ fn checked(pid: u32, program: &str, name: &str) -> Result<u32, String> {
             || word.starts_with(&format!("guest={name},"))
             || *word == format!("--name={name}")
     };
-    if right && words.iter().any(|word| of_it(word)) {
+    if right && words.iter().any(of_it) {
         return Ok(pid);
     }
     Err(format!("process {pid} is not the {program} of {name}"))
