@@ -3,8 +3,8 @@
 //! Knows neither. Verdicts, recoveries and costs are functions of this alone, so that a drill on
 //! real machines is held to the same word as the simulation.
 
+use super::own;
 use super::play::Play;
-use super::expect;
 use crate::outcome::{Track, Unit};
 use crate::scenario::{Expectation, Scenario};
 use crate::traffic::Stats;
@@ -168,7 +168,7 @@ impl Evidence for Play<'_> {
     }
 
     fn world_measure(&self, expected: &Expectation, from: Time, to: Time) -> Measured {
-        expect::of_the_world(self, expected, from, to)
+        own::of_the_world(self, expected, from, to)
     }
 }
 
