@@ -405,6 +405,7 @@ fn undone(args: &Args) -> Result<Exit, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
 
     fn member(id: &str) -> Member {

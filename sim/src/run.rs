@@ -9,6 +9,7 @@ mod cost;
 mod evidence;
 mod expect;
 mod judge;
+mod own;
 mod play;
 mod tell;
 

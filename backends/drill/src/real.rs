@@ -10,6 +10,7 @@ use quorate_hosts::{Hosts, Job, Runner, Ssh, Tunnel};
 use quorate_sim::traffic::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -21,7 +22,7 @@ pub const NAMESPACE: &str = "quorate-drill";
 const OBJECTS: u64 = 16;
 
 /// How long a request of our own, outside any measurement, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A member that does not answer in this time is one that does not answer.
 const LOOK: Duration = Duration::from_millis(400);
@@ -38,6 +39,8 @@ pub struct Api {
     key: String,
     /// Acknowledged writes: object and number.
     acknowledged: std::sync::Mutex<BTreeSet<(u64, String)>>,
+    /// The entry point that answered us last.
+    first: AtomicUsize,
 }
 
 impl Api {
@@ -49,13 +52,22 @@ impl Api {
             entries,
             key,
             acknowledged: std::sync::Mutex::default(),
+            first: AtomicUsize::new(0),
         }
     }
 
     async fn once(&self, ask: &Ask<'_>) -> Result<(u16, Vec<u8>), String> {
-        let asked = self.admin.ask(&self.entries, Duration::from_secs(1), ask);
+        let mut entries = self.entries.clone();
+        let first = self.first.load(Ordering::Relaxed) % entries.len().max(1);
+        entries.rotate_left(first);
+        let asked = self.admin.ask(&entries, Duration::from_secs(1), ask);
         let what = || format!("{} {}", ask.method, ask.path);
-        match tokio::time::timeout(PATIENCE, asked).await {
+        let ended = tokio::time::timeout(PATIENCE, asked).await;
+        if !matches!(ended, Ok(Ok((0..=499, _)))) {
+            // One that takes connections and leads nowhere must not be asked again at once.
+            self.first.fetch_add(1, Ordering::Relaxed);
+        }
+        match ended {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(cause)) => Err(format!("{}: {}", what(), cause.name())),
             Err(_) => Err(format!("{}: no answer within {PATIENCE:?}", what())),

@@ -128,7 +128,7 @@ async fn name(
     let dns = named.find(|dns| dns.load_balancer == balancer.name)?;
     let name = format!("{}.{}", dns.hostname, dns.zone);
     let found = tokio::net::lookup_host((name.as_str(), port)).await.ok()?;
-    let found: Vec<_> = found.collect();
+    let found: Vec<SocketAddr> = found.collect();
     let leads = doors.iter().any(|(_, door)| found.contains(door));
     leads.then_some((name, port))
 }

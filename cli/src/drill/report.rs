@@ -168,3 +168,39 @@ fn simulated(prepared: &Prepared, seeds: u64) -> Vec<Run> {
     runs.sort_by_key(|run| run.seed);
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser as _;
+
+    #[test]
+    fn the_simulator_predicts_for_every_entry_point_alone() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../scenarios/one-way-partition.yaml"
+        );
+        let input = crate::input::scenario(Path::new(file))
+            .ok()
+            .expect("it is sound");
+        let line = ["quorate", "drill", file, "--predict", "1"];
+        let Command::Drill(args) = Cli::parse_from(line).command else {
+            panic!("a drill");
+        };
+        let runs = predicted(&input, None, &args);
+        assert_eq!(runs.len(), 1);
+        let costs = &runs[0].series.costs;
+        assert!(!costs.is_empty(), "faults were injected");
+        let scenario = &input.document.value;
+        let first = &scenario.clients[0].name;
+        let alone = format!("{first}@");
+        for cost in costs {
+            let felt: Vec<&str> = cost.felt.iter().map(|felt| felt.of.as_str()).collect();
+            assert!(felt.contains(&first.as_str()), "{felt:?}");
+            assert!(felt.iter().any(|of| of.starts_with(&alone)), "{felt:?}");
+        }
+        let text = with_times("{}", &rows(scenario, &runs, &[]));
+        assert!(text.contains("\"times\""), "{text}");
+    }
+}

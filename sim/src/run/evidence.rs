@@ -3,7 +3,7 @@
 //! Knows neither. Verdicts, recoveries and costs are functions of this alone, so that a drill on
 //! real machines is held to the same word as the simulation.
 
-use super::expect;
+use super::own;
 use super::play::Play;
 use crate::outcome::{Track, Unit};
 use crate::scenario::{Expectation, Scenario};
@@ -168,7 +168,7 @@ impl Evidence for Play<'_> {
     }
 
     fn world_measure(&self, expected: &Expectation, from: Time, to: Time) -> Measured {
-        expect::of_the_world(self, expected, from, to)
+        own::of_the_world(self, expected, from, to)
     }
 }
 

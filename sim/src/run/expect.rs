@@ -1,6 +1,6 @@
 //! What was measured, against what was expected.
 
-use super::evidence::{Evidence, Injected, Measured, Played, leaderless};
+use super::evidence::{Evidence, Measured, Played, leaderless};
 use super::play::Play;
 use crate::outcome::{Held, Unit, Verdict};
 use crate::scenario::{Amount, Expectation, Measure};
@@ -278,51 +278,6 @@ fn measure(play: &dyn Evidence, expected: &Expectation) -> Measured {
     }
 }
 
-/// What only the simulated world knows of itself.
-pub(super) fn of_the_world(
-    play: &Play<'_>,
-    expected: &Expectation,
-    from: Time,
-    to: Time,
-) -> Measured {
-    let of = expected.of.as_deref().unwrap_or_default();
-    let watch = play.world.watch();
-    match expected.measure {
-        Measure::Converged => converged(play, from, to),
-        Measure::LostWrites => {
-            let broken = watch
-                .violations()
-                .iter()
-                .filter(|v| v.invariant == Invariant::Raft);
-            Measured::count(broken.count() as u64, "")
-        }
-        Measure::Replaced => {
-            let within = |(at, _): &&(Time, _)| *at >= from && *at <= to;
-            let all: Vec<String> = watch
-                .replaced()
-                .iter()
-                .filter(within)
-                .map(|(_, id)| id.to_string())
-                .collect();
-            Measured::count(all.len() as u64, all.join(", "))
-        }
-        Measure::Crashes => Measured::count(u64::from(play.world.crashes()), ""),
-        Measure::Diagnosed => {
-            let found = play.prepared.codes.iter().filter(|code| **code == of);
-            Measured::count(found.count() as u64, play.prepared.codes.join(", "))
-        }
-        Measure::PodsMissing => pods_missing(play, of, from, to),
-        Measure::Leaderless
-        | Measure::Availability
-        | Measure::Recovery
-        | Measure::FailedOutsideElections
-        | Measure::Machines
-        | Measure::Voters
-        | Measure::FailedCalls
-        | Measure::Elections => panic!("{:?} is measured anywhere", expected.measure),
-    }
-}
-
 /// The phase that is meant, or all of them.
 fn interval(play: &dyn Evidence, expected: &Expectation) -> (Time, Time) {
     let named = |played: &&Played| Some(&played.name) == expected.phase.as_ref();
@@ -349,31 +304,6 @@ fn population(play: &dyn Evidence, name: &str) -> Option<u16> {
         .iter()
         .position(|known| known == name)
         .map(|number| number as u16)
-}
-
-fn converged(play: &Play<'_>, from: Time, to: Time) -> Measured {
-    let within = |i: &&Injected| i.from >= from && i.from <= to;
-    let last = play
-        .injected
-        .iter()
-        .filter(within)
-        .map(|i| i.to)
-        .chain(
-            play.changed
-                .iter()
-                .copied()
-                .filter(|at| *at >= from && *at <= to),
-        )
-        .max()
-        .unwrap_or(from);
-    match play.world.watch().calm_after(last) {
-        Some(at) => Measured::ms(at.since(last), ""),
-        None => Measured {
-            value: None,
-            unit: Unit::Ms,
-            detail: "the orchestrator still found something to do at the end".to_owned(),
-        },
-    }
 }
 
 fn availability(play: &dyn Evidence, of: &str, from: Time, to: Time) -> Measured {
@@ -447,33 +377,6 @@ fn outside_elections(play: &dyn Evidence, of: &str, from: Time, to: Time) -> Mea
     let first = outside.first().map(|at| Time(at.since(play.zero()).0));
     let detail = first.map_or(String::new(), |at| format!("the first began at {at}"));
     Measured::count(outside.len() as u64, detail)
-}
-
-fn pods_missing(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
-    let Some(id) = play.workloads.get(of) else {
-        return Measured {
-            value: None,
-            unit: Unit::Ms,
-            detail: format!("no workload {of}"),
-        };
-    };
-    let series = play.world.kube().series(*id);
-    let mut longest = Span::ZERO;
-    let mut since: Option<Time> = None;
-    for (at, counts) in series.iter().filter(|(at, _)| *at <= to) {
-        match (counts.ready < counts.desired, since) {
-            (true, None) => since = Some(*at),
-            (false, Some(begin)) => {
-                longest = longest.max(at.max(&from).since(begin.max(from)));
-                since = None;
-            }
-            (true, Some(_)) | (false, None) => {}
-        }
-    }
-    if let Some(begin) = since {
-        longest = longest.max(to.since(begin.max(from)));
-    }
-    Measured::ms(longest, "")
 }
 
 /// The first failure may come later than that: resolvers remember a name for one TTL, and a
