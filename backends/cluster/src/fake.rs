@@ -141,6 +141,8 @@ pub(crate) fn access(lab: &Arc<Lab>) -> Access<Shared> {
         }),
         pins: Arc::new(NoPins),
         agent_binary: None,
+        packages: None,
+        image_repository: None,
         parallel: 4,
         patience: Patience::default(),
     };

@@ -10,6 +10,7 @@ use super::config::Documents;
 use super::config::tests::manifest;
 use super::jobs::{Jobs, Part, State};
 use super::*;
+use quorate_engine::resource::Kind;
 use quorate_hosts::{Job, Output};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -77,6 +77,7 @@ fn nodes_are_seen_with_what_is_on_them() {
         ready: true,
         schedulable: true,
         control_plane: true,
+        version: String::new(),
         pods: 2,
         load_permille: 500,
     };
