@@ -21,13 +21,20 @@ use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::{Kind, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply, Verb};
 use quorate_hosts::{Hosts, Runner, Ssh};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the cluster is to be.
 pub struct Settings {
     /// What the user wrote.
     pub manifest: Arc<Manifest>,
+    /// Where snapshots of etcd are kept that are taken before every change of its membership; none:
+    /// none are taken.
+    pub snapshots: Option<PathBuf>,
 }
+
+/// So many snapshots of a cluster are kept.
+const SNAPSHOTS_KEPT: usize = 24;
 
 /// The cluster's lane in the real world.
 pub struct Cluster<R = Ssh> {
@@ -39,10 +46,20 @@ impl<R: Runner> Cluster<R> {
     /// Over machines that are reached like this.
     #[must_use]
     pub fn new(hosts: Arc<Hosts<R>>, settings: Settings) -> Self {
+        let mut access = Access::new(hosts, Arc::clone(&settings.manifest));
+        if let Some(folder) = settings.snapshots {
+            access = access.with_snapshots(Snapshots::new(folder, SNAPSHOTS_KEPT));
+        }
         Self {
-            access: Access::new(hosts, Arc::clone(&settings.manifest)),
+            access,
             manifest: settings.manifest,
         }
+    }
+
+    /// The way to the cluster, for what is no call: snapshots and their return.
+    #[must_use]
+    pub fn access(&self) -> &Access<R> {
+        &self.access
     }
 
     /// Whether a call of the hosts' lane is for us: who joins needs the cluster's consent.
