@@ -16,7 +16,7 @@ use quorate_engine::diagnostic::Severity;
 use quorate_engine::engine::{Engine, Mode, Preview};
 use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::Resource;
-use quorate_engine::seam::{Fault, FaultClass, Verb};
+use quorate_engine::seam::Verb;
 use quorate_live::{Signals, Store, drive, process_signals};
 use quorate_providers::Problem;
 use quorate_sim::report::plain;
@@ -217,7 +217,7 @@ async fn preflight(world: &World, engine: &Engine, preview: &Preview) -> Vec<Pro
         let here: Vec<_> = here.cloned().collect();
         if !here.is_empty() {
             problems.extend(adapter.preflight(&here).await);
-        } else if let Some((fault, wanted)) = never_met(name, engine, preview) {
+        } else if let Some((fault, wanted)) = engine.never_met(name, preview) {
             let found = adapter.preflight(&wanted).await;
             problems.extend(if found.is_empty() {
                 vec![Problem {
@@ -231,23 +231,4 @@ async fn preflight(world: &World, engine: &Engine, preview: &Preview) -> Vec<Pro
         }
     }
     problems
-}
-
-/// A provider that is silent, or where something of ours is, is waited for while the others go on.
-/// One that refuses us and where nothing of ours ever was has as likely a wrong address, or wrong
-/// credentials: why it refuses, and what is wanted of it.
-fn never_met<'a>(
-    name: &str,
-    engine: &'a Engine,
-    preview: &Preview,
-) -> Option<(&'a Fault, Vec<Arc<Resource>>)> {
-    let seen = engine.seen().expect("the world was looked at");
-    let fault = seen.providers.get(name)?.as_ref().err()?;
-    let wanted = preview.desired.as_ref()?.resources();
-    let wanted = wanted.filter(|r| r.provider == name && r.spec.kind().at_provider());
-    let wanted: Vec<_> = wanted.cloned().collect();
-    let known = |resource: &Arc<Resource>| engine.ledger().made.contains(&resource.id);
-    let silent = fault.class == FaultClass::Unknown;
-    let strange = !silent && !wanted.is_empty() && !wanted.iter().any(known);
-    strange.then_some((fault, wanted))
 }

@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Make the real world as the manifest wants it: show the plan, ask, carry it out.
     #[command(after_help = TABLE)]
     Apply(Apply),
+    /// Keep the real world as the manifest wants it, for good: a service.
+    #[command(after_help = TABLE)]
+    Run(Run),
     /// Remove everything of a cluster from the real world; needs nothing of the cluster itself.
     #[command(after_help = TABLE)]
     Destroy(Destroy),
@@ -39,15 +42,27 @@ pub(crate) enum Command {
     /// Take over what a lost state knew: everything that carries the cluster's labels.
     #[command(after_help = TABLE)]
     Adopt(Adopt),
-    /// Forget a machine's pinned ssh host key, because it was reinstalled.
+    /// Forget a machine that is dead for good, or only its ssh host key.
     #[command(after_help = TABLE)]
     Forget(Forget),
+    /// Print the administrator's credentials for the cluster's API, or write them to a file.
+    #[command(after_help = TABLE)]
+    Kubeconfig(Kubeconfig),
+    /// etcd: snapshots.
+    #[command(subcommand, after_help = TABLE)]
+    Etcd(Etcd),
     /// The mesh: the userspace WireGuard agent, and keys.
     #[command(subcommand, after_help = TABLE)]
     Mesh(Mesh),
+    /// Quorate's own authoritative name server.
+    #[command(subcommand)]
+    Dns(Dns),
     /// Run scenarios with many seeds in the simulated world, and say what held.
     #[command(after_help = TABLE)]
     Chaos(Chaos),
+    /// Play a scenario on real machines, judge it as in simulation, and undo everything.
+    #[command(after_help = TABLE)]
+    Drill(Drill),
     /// Run one seed of a scenario, or real runs again, and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
@@ -61,6 +76,49 @@ pub(crate) enum Sim {
     /// Serve a simulated cloud behind its vendor's own wire protocol, on loopback, until Ctrl-C.
     #[command(after_help = TABLE)]
     Serve(Serve),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dns {
+    /// Serve zones over UDP and TCP, giving out only addresses that are well, until Ctrl-C.
+    #[command(after_help = TABLE)]
+    Serve(DnsServe),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DnsServe {
+    /// Where to listen, over UDP and TCP; may be given several times
+    #[arg(long, required = true, value_name = "ADDR:PORT")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Zones, records and checks (JSON or YAML; its schema: `quorate schema dns`); read again when
+    /// it changes, and on SIGHUP
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["zone", "records", "ns"])]
+    pub(crate) config: Option<PathBuf>,
+    /// A zone without a file
+    #[arg(long, value_name = "ZONE", required_unless_present = "config")]
+    pub(crate) zone: Option<String>,
+    /// A record in it: `www A 192.0.2.1`, with a TTL at its end if it is to have its own
+    #[arg(
+        long = "record",
+        value_name = "NAME TYPE VALUE [TTL]",
+        requires = "zone"
+    )]
+    pub(crate) records: Vec<String>,
+    /// A name server of it
+    #[arg(long, value_name = "NAME", requires = "zone")]
+    pub(crate) ns: Vec<String>,
+    /// With --zone: answers a second over UDP to one network; 0 is any number
+    #[arg(long, value_name = "N", conflicts_with = "config")]
+    pub(crate) rate: Option<u32>,
+    /// Where zones, health and metrics can be read over HTTP
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) status: Option<SocketAddr>,
+    /// Tasks that answer UDP on each address; by default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// Say what happens as JSON, a line each
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +147,8 @@ pub(crate) enum SchemaOf {
     Manifest,
     /// A chaos scenario
     Scenario,
+    /// The configuration of the name server
+    Dns,
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +221,55 @@ pub(crate) struct Apply {
     /// Do not show what is under way
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// Between two looks at a world that is as it should be
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) interval: u64,
+    /// How long a prepared machine may be silent before it is replaced
+    #[arg(long, value_name = "SECONDS", default_value_t = 600,
+          value_parser = clap::value_parser!(u64).range(30..=604_800))]
+    pub(crate) patience: u64,
+    /// Where /metrics, /healthz and /readyz are served; port 0 is any that is free
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9466")]
+    pub(crate) listen: SocketAddr,
+    /// Print a systemd unit for this command line, and do nothing else
+    #[arg(long)]
+    pub(crate) unit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kubeconfig {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// Write them there, readable for you only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Etcd {
+    /// Take a snapshot, check it, and keep it here; one is also taken before each change of
+    /// membership
+    #[command(after_help = TABLE)]
+    Snapshot(EtcdSnapshot),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdSnapshot {
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// The folder; by default `snapshots` in the state's directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// How many of this cluster to keep there
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) keep: u16,
 }
 
 #[derive(Debug, Args)]
@@ -255,6 +364,20 @@ pub(crate) struct Forget {
     pub(crate) machine: String,
     #[command(flatten)]
     pub(crate) dir: StateDir,
+    /// Why, for whoever reads the journal later
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+    /// Forget only its ssh host key, because it was reinstalled: the next one is trusted and kept
+    #[arg(long, conflicts_with_all = ["reason", "force"])]
+    pub(crate) host_key: bool,
+    /// Without looking whether it answers, or its provider has it
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -313,6 +436,66 @@ pub(crate) struct Chaos {
     /// Do not show how far the runs are
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+/// Which machines a drill may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ground {
+    /// Those that the cluster's state made at a libvirt of this host
+    Lab,
+    /// Those, and whichever `--yes-i-mean` names
+    Real,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// The scenario
+    #[arg(value_name = "FILE", required_unless_present = "undo")]
+    pub(crate) file: Option<PathBuf>,
+    /// Which machines may be touched; the drill refuses where the cluster has any other
+    #[arg(long, value_enum, default_value = "lab")]
+    pub(crate) on: Ground,
+    /// Machines that are not the lab's and may be touched: ids, one on each line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) yes_i_mean: Option<PathBuf>,
+    /// The administrator's kubeconfig, with a client's certificate
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The cluster's manifest, in the place of the one that the scenario names
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) live: Live,
+    /// So many drills, one after the other
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) repeat: u64,
+    /// The seed of the first: whom faults pick and when requests begin; the next has the next
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Seeds of the simulated runs that predict; 0: none
+    #[arg(long, value_name = "N", default_value_t = 200,
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) predict: u64,
+    /// Clients are watched so long before the first phase
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) settle: u64,
+    /// A DNS server of ours on this host, for `dns.outage`
+    #[arg(long, value_name = "PID")]
+    pub(crate) dns_pid: Vec<u32>,
+    /// Undo what a drill that was killed has left, and nothing else
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// Write a report as JSON, with the times predicted and measured
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write a page with timelines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

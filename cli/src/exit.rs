@@ -26,10 +26,10 @@ pub(crate) enum Exit {
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0   all is well: nothing but warnings, no changes, every expectation held
-  1   check, plan: errors in the input; chaos, replay: an expectation failed;
+  1   check, plan: errors in the input; chaos, drill, replay: an expectation failed;
       apply, destroy: something is undone or left; any command that cannot begin
   2   plan: there are changes; status: something differs
-  3   chaos, replay: a scenario cannot be run, a run says nothing (a fault was
+  3   chaos, drill, replay: a scenario cannot be run, a run says nothing (a fault was
       never injected), or a report cannot be written
   4   chaos, replay: two runs of one seed differ, which is a bug of quorate
   64  the command line cannot be understood

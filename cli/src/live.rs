@@ -10,6 +10,9 @@ use crate::args::Live;
 use crate::exit::Exit;
 use crate::terminal;
 use credentials::login;
+use quorate_cluster::{Cluster, Snapshots};
+use quorate_dns::builtin::{Builtin, probes};
+use quorate_dns::rfc2136::Rfc2136;
 use quorate_engine::engine::{Engine, Mode, Task, etcd_version};
 use quorate_engine::exec::{Guard, Limits};
 use quorate_engine::journal::{Entry, Ledger};
@@ -17,16 +20,18 @@ use quorate_engine::manifest::{Manifest, ProviderKind};
 use quorate_engine::mesh::PeerFact;
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
+use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::Lane;
 use quorate_engine::time::Span;
-use quorate_hosts::{Hosts, Patience};
+use quorate_hosts::{Hosts, Patience, Ssh};
 use quorate_live::{
     Inventory, Pins, Port, Ports, Quiet, RunRecord, Signals, Store, StoreError, draw,
     process_signals,
 };
 use quorate_providers::{Owner, Problem, Provider, Site};
 use quorate_sim::report::plain;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +40,9 @@ const PATIENCE: Span = Span::from_secs(600);
 
 /// ssh sessions at work at once.
 const SESSIONS: usize = 32;
+
+/// Snapshots of etcd that are kept.
+const SNAPSHOTS: usize = 10;
 
 /// A provider's adapter, by the name of the instance.
 pub(crate) type Adapters = BTreeMap<Arc<str>, Arc<dyn Provider>>;
@@ -45,6 +53,8 @@ pub(crate) struct World {
     pub(crate) adapters: Adapters,
     pub(crate) ports: Ports,
     pub(crate) hosts: Arc<Hosts>,
+    /// The Kubernetes cluster, where there is to be one.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) journal: Vec<Entry>,
     uid: u64,
 }
@@ -52,6 +62,11 @@ pub(crate) struct World {
 /// Where the state of a cluster is kept.
 pub(crate) fn state_dir(given: Option<&Path>, cluster: &str) -> PathBuf {
     given.map_or_else(|| Path::new(".quorate").join(cluster), Path::to_owned)
+}
+
+/// Where snapshots of etcd are kept, beside the state.
+pub(crate) fn snapshots(state: &Path) -> PathBuf {
+    state.join("snapshots")
 }
 
 /// What a state says, or an empty beginning where there is none.
@@ -92,26 +107,50 @@ impl World {
         })?;
         let machines = reach::machines(manifest, &former, &inventory, &mut problems);
         let agent = agent.map_or_else(std::env::current_exe, |given| Ok(given.to_owned()));
+        let kubernetes = manifest.spec.kubernetes.as_ref();
         let hosts = Arc::new(Hosts::new(quorate_hosts::Settings {
             cluster: manifest.metadata.name.clone(),
             uid,
             machines,
             pins: Arc::new(reach::Pinned(pins)),
             agent_binary: agent.ok(),
+            packages: kubernetes.and_then(|k| k.packages.clone()),
+            image_repository: kubernetes.and_then(|k| k.image_repository.clone()),
             parallel: SESSIONS,
             patience: Patience::default(),
         }));
         if !problems.is_empty() {
             return Err(problems);
         }
+        let cluster = kubernetes.is_some().then(|| {
+            let dir = store.map(Store::path).and_then(Path::parent);
+            let settings = quorate_cluster::Settings {
+                manifest: Arc::clone(manifest),
+                snapshots: dir.map(|dir| Snapshots::new(snapshots(dir), SNAPSHOTS)),
+            };
+            Arc::new(Cluster::new(Arc::clone(&hosts), settings))
+        });
         Ok(Self {
             manifest: Arc::clone(manifest),
-            ports: ports(&adapters, &hosts),
+            ports: ports(&adapters, &hosts, cluster.as_ref()),
             adapters,
+            cluster,
             hosts,
             journal,
             uid,
         })
+    }
+
+    /// Where machines are reached, as far as it is remembered.
+    pub(crate) fn addresses(&self, store: &Store) -> Vec<(ResourceId, Ipv4Addr)> {
+        let made = store.inventory().unwrap_or_default();
+        let made = made
+            .into_iter()
+            .filter_map(|(id, machine)| Some((id, machine.public?)));
+        let own = self.peers().into_iter();
+        let own = own.filter_map(|peer| Some((peer.machine, peer.public?)));
+        let all: BTreeMap<_, _> = own.chain(made).collect();
+        all.into_iter().collect()
     }
 
     /// The mesh as it is known.
@@ -146,7 +185,7 @@ impl World {
     }
 }
 
-fn ports(adapters: &Adapters, hosts: &Arc<Hosts>) -> Ports {
+fn ports(adapters: &Adapters, hosts: &Arc<Hosts>, cluster: Option<&Arc<Cluster>>) -> Ports {
     let port = |adapter: &Arc<dyn Provider>| -> Port {
         let adapter = Arc::clone(adapter);
         Arc::new(move |call| {
@@ -154,17 +193,27 @@ fn ports(adapters: &Adapters, hosts: &Arc<Hosts>) -> Ports {
             Box::pin(async move { adapter.call(&call).await })
         })
     };
-    let hosts = Arc::clone(hosts);
+    let (hosts, joined) = (Arc::clone(hosts), cluster.cloned());
     Ports {
         providers: adapters
             .iter()
             .map(|(name, adapter)| (Arc::clone(name), port(adapter)))
             .collect(),
         hosts: Arc::new(move |call| {
-            let hosts = Arc::clone(&hosts);
-            Box::pin(async move { hosts.call(&call).await })
+            let (hosts, joined) = (Arc::clone(&hosts), joined.clone());
+            Box::pin(async move {
+                match joined {
+                    Some(cluster) if Cluster::<Ssh>::takes(&call) => cluster.call(&call).await,
+                    Some(_) | None => hosts.call(&call).await,
+                }
+            })
         }),
-        cluster: None,
+        cluster: cluster.cloned().map(|cluster| -> Port {
+            Arc::new(move |call| {
+                let cluster = Arc::clone(&cluster);
+                Box::pin(async move { cluster.call(&call).await })
+            })
+        }),
     }
 }
 
@@ -192,7 +241,7 @@ fn adapters(manifest: &Manifest, uid: u64, problems: &mut Vec<Problem>) -> Adapt
             ssh_user: manifest.spec.ssh.user.clone(),
             ssh_keys: login.clone(),
         };
-        match quorate_providers::open(site, credentials::endpoint(provider.kind)) {
+        match opened(manifest, site, provider.kind) {
             Ok(adapter) => {
                 adapters.insert(provider.name.as_str().into(), adapter);
             }
@@ -200,6 +249,39 @@ fn adapters(manifest: &Manifest, uid: u64, problems: &mut Vec<Problem>) -> Adapt
         }
     }
     adapters
+}
+
+/// The adapter to a provider instance. Name servers are a crate of their own, and have to be told
+/// which zones and names of the manifest are theirs.
+fn opened(
+    manifest: &Manifest,
+    site: Site,
+    kind: ProviderKind,
+) -> Result<Arc<dyn Provider>, Problem> {
+    match kind {
+        ProviderKind::Rfc2136 => {
+            let name = &site.owner.provider;
+            let here = manifest.spec.dns.iter().filter(|dns| dns.provider == *name);
+            let zones: BTreeSet<String> = here.map(|dns| dns.zone.clone()).collect();
+            let zones: Vec<String> = zones.into_iter().collect();
+            Ok(Arc::new(Rfc2136::new(site, &zones)?))
+        }
+        ProviderKind::Builtin => Ok(Arc::new(Builtin::new(site, probes(manifest))?)),
+        ProviderKind::Hetzner
+        | ProviderKind::Aws
+        | ProviderKind::Gcp
+        | ProviderKind::Azure
+        | ProviderKind::Digitalocean
+        | ProviderKind::Openstack
+        | ProviderKind::Libvirt
+        | ProviderKind::Static
+        | ProviderKind::Oci
+        | ProviderKind::Exoscale
+        | ProviderKind::Ovh
+        | ProviderKind::Cloudrift
+        | ProviderKind::Verda
+        | ProviderKind::Cloudflare => quorate_providers::open(site, credentials::endpoint(kind)),
+    }
 }
 
 /// Providers that the manifest does not name any more, and that still have something of ours.

@@ -9,13 +9,18 @@ mod args;
 mod campaign;
 mod chaos;
 mod check;
+mod cluster;
 mod diagnostics;
+mod dns;
+mod drill;
 mod exit;
+mod forget;
 mod input;
 mod live;
 mod mesh;
 mod plan;
 mod replay;
+mod run;
 mod schema;
 mod serve;
 mod state;
@@ -23,7 +28,7 @@ mod status;
 mod terminal;
 mod world;
 
-use args::{Cli, Command, Sim};
+use args::{Cli, Command, Dns, Etcd, Sim};
 use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;
@@ -42,14 +47,19 @@ fn run(command: Command) -> Exit {
         Command::Schema(args) => schema::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Apply(args) => apply::apply(&args),
+        Command::Run(args) => run::run(&args),
         Command::Destroy(args) => apply::destroy(&args),
         Command::Status(args) => status::run(&args),
         Command::State(command) => state::run(&command),
         Command::Adopt(args) => adopt::run(&args),
-        Command::Forget(args) => state::forget(&args),
+        Command::Forget(args) => forget::run(&args),
         Command::Mesh(command) => mesh::run(&command),
+        Command::Kubeconfig(args) => cluster::kubeconfig(&args),
+        Command::Etcd(Etcd::Snapshot(args)) => cluster::snapshot(&args),
         Command::Chaos(args) => chaos::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Dns(Dns::Serve(args)) => dns::serve(&args),
         Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }
 }

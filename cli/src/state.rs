@@ -1,11 +1,10 @@
-//! `quorate state` and `quorate forget`: what is remembered of a cluster, shown and moved.
+//! `quorate state`: what is remembered of a cluster, shown and moved.
 
-use crate::args::{Forget, State, StateDir};
+use crate::args::{State, StateDir};
 use crate::exit::Exit;
 use crate::input;
 use crate::terminal;
-use quorate_engine::journal::Ledger;
-use quorate_engine::resource::ResourceId;
+use quorate_engine::journal::{Entry, Ledger};
 use quorate_live::{Document, Store, StoreError, Unlocked, unlock};
 use quorate_sim::report::plain;
 use serde_json::json;
@@ -21,21 +20,6 @@ pub(crate) fn run(command: &State) -> Exit {
         State::Unlock { dir, force } => free(&dir.state, *force),
     };
     said(done)
-}
-
-/// Drops the host key that a machine is held to.
-pub(crate) fn forget(args: &Forget) -> Exit {
-    let machine = ResourceId::new(&args.machine);
-    let forgotten = || -> Result<String, StoreError> {
-        let cluster = Store::view(&args.dir.state)?.cluster().to_owned();
-        let mut store = Store::open(&args.dir.state, &cluster, "quorate forget")?;
-        Ok(if store.unpin(&machine)? {
-            format!("The next host key that {machine} shows is trusted and kept.\n")
-        } else {
-            format!("No host key of {machine} is kept.\n")
-        })
-    };
-    said(forgotten().map_err(|error| error.to_string()))
 }
 
 fn said(done: Result<String, String>) -> Exit {
@@ -55,12 +39,14 @@ fn show(dir: &Path, as_json: bool) -> Result<String, String> {
     let read = || -> Result<String, StoreError> {
         let store = Store::view(dir)?;
         let (runs, machines) = (store.runs()?, store.inventory()?);
-        let ledger = Ledger::replay(&store.journal()?);
+        let journal = store.journal()?;
+        let ledger = Ledger::replay(&journal);
         if as_json {
             let value = json!({
                 "cluster": store.cluster(), "lineage": store.lineage(), "serial": store.serial(),
                 "uid": ledger.uid.map(|uid| format!("{uid:016x}")),
                 "runs": runs, "machines": machines, "mesh": ledger.peers,
+                "forgotten": journal.iter().filter(|entry| is_forgetting(entry)).collect::<Vec<_>>(),
             });
             return Ok(format!("{value:#}\n"));
         }
@@ -93,9 +79,60 @@ fn show(dir: &Path, as_json: bool) -> Result<String, String> {
                 mesh.unwrap_or_else(|| "-".to_owned())
             );
         }
+        out.push_str(&forgotten(&journal));
         Ok(out)
     };
     read().map_err(|error| error.to_string())
+}
+
+fn is_forgetting(entry: &Entry) -> bool {
+    matches!(entry, Entry::Forgotten { .. })
+}
+
+/// Machines that were forgotten, when, and why.
+fn forgotten(journal: &[Entry]) -> String {
+    let mut out = String::new();
+    for entry in journal {
+        let Entry::Forgotten {
+            machine,
+            reason,
+            at_ms,
+        } = entry
+        else {
+            continue;
+        };
+        if out.is_empty() {
+            out.push_str("\nforgotten\n");
+        }
+        let _ = writeln!(
+            out,
+            "  {:<24}  {}  {}",
+            plain(machine.as_str()),
+            date(*at_ms),
+            plain(reason)
+        );
+    }
+    out
+}
+
+/// The day and minute of milliseconds since the Unix epoch, in UTC. The calendar is Howard
+/// Hinnant's `civil_from_days` (howardhinnant.github.io/date_algorithms.html): years begin in March.
+fn date(ms: u64) -> String {
+    let minutes = ms / 60_000;
+    let days = minutes / (24 * 60) + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, turn) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = year + era * 400 + turn;
+    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
 }
 
 fn export(dir: &StateDir) -> Result<String, String> {
@@ -130,5 +167,26 @@ fn free(dir: &Path, force: bool) -> Result<String, String> {
             ))
         }
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `date --utc --date=@SECONDS` has them.
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_868_799, "2000-02-29 23:59 UTC"),
+            (951_868_800, "2000-03-01 00:00 UTC"),
+            (1_798_761_599, "2026-12-31 23:59 UTC"),
+            (1_798_761_600, "2027-01-01 00:00 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+        ] {
+            assert_eq!(date(seconds * 1_000), text, "{seconds}");
+        }
     }
 }

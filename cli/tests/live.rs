@@ -1,5 +1,9 @@
 //! The program against a simulated cloud on loopback and against bad input: nothing real is touched.
 
+use quorate_engine::journal::{Entry, Ledger};
+use quorate_engine::resource::ResourceId;
+use quorate_engine::seam::{Fault, FaultClass, Verb};
+use quorate_live::Store;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -211,6 +215,99 @@ fn a_lost_state_begins_again_from_the_labels() {
     let gone = place.run(&["destroy", "shop.yaml", "--yes"]);
     assert_eq!(gone.status.code(), Some(0), "{}", text(&gone));
     assert!(text(&gone).contains("delete shop/w/1"), "{}", text(&gone));
+}
+
+/// A host of one's own where nobody listens, as if it had been prepared once.
+fn prepare(state: &Path, machine: &ResourceId) {
+    let mut store = Store::open(state, "shop", "quorate test").unwrap();
+    let mut ledger = Ledger::replay(&store.journal().unwrap());
+    let host = machine.child("host");
+    let begun = Entry::RunStarted {
+        run: ledger.runs + 1,
+        plan: 1,
+        steps: 1,
+    };
+    ledger.apply(&begun);
+    let started = Entry::Started {
+        run: ledger.runs,
+        step: 0,
+        resource: host.clone(),
+        verb: Verb::Create,
+        key: ledger.key(&host, Verb::Create),
+        attempt: 1,
+    };
+    let finished = |outcome| Entry::Finished {
+        run: ledger.runs,
+        step: 0,
+        resource: host.clone(),
+        verb: Verb::Create,
+        outcome,
+    };
+    let doubt = Fault::new(FaultClass::Unknown, "no answer");
+    let entries = [
+        begun.clone(),
+        started.clone(),
+        finished(Err(doubt)),
+        started.clone(),
+        finished(Ok(())),
+    ];
+    store.append(&entries).unwrap();
+}
+
+#[test]
+fn a_dead_machine_is_forgotten_and_a_live_one_is_not() {
+    let place = Place::new();
+    let state = place.dir.path().join(".quorate/shop");
+    let rack = "    - { name: rack, type: static }\n  nodePools:\n    - { name: own, provider: rack, \
+                hosts: [{ address: 127.0.0.1, sshPort: 1 }] }\n";
+    let both = manifest(1, "cx23").replace("  nodePools:\n", rack);
+    place.write(&both);
+    place.killed_after(1);
+    let own = ResourceId::new("shop/own/1");
+    prepare(&state, &own);
+
+    let forget = |args: &[&str]| {
+        let common = ["forget", "--state", ".quorate/shop"];
+        let output = place.run(&[&common, args].concat());
+        (output.status.code(), text(&output))
+    };
+    let before = Store::view(&state).unwrap().journal().unwrap();
+    for (machine, why) in [
+        ("shop/own/9", "nothing is known of shop/own/9"),
+        ("shop/w/1", "provider htz lists shop/w/1"),
+    ] {
+        let (code, said) = forget(&[machine]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    let (code, said) = forget(&["shop/w/1", "--host-key"]);
+    assert_eq!(code, Some(0), "{said}");
+    let journal = || Store::view(&state).unwrap().journal().unwrap();
+    assert_eq!(journal(), before, "nothing is forgotten yet");
+
+    let (code, said) = forget(&["shop/own/1", "--reason", "burnt down"]);
+    assert_eq!(code, Some(0), "{said}");
+    let Some(Entry::Forgotten {
+        machine, reason, ..
+    }) = journal().pop()
+    else {
+        panic!("{:?}", journal().last())
+    };
+    assert_eq!((machine, reason.as_str()), (own, "burnt down"));
+    let shown = text(&place.run(&["state", "show", "--state", ".quorate/shop"]));
+    let line = shown.lines().find(|line| line.contains("burnt down"));
+    assert!(
+        line.is_some_and(|line| line.contains("shop/own/1")),
+        "{shown}"
+    );
+    let same = place.run(&["replay", "--journal", ".quorate/shop"]);
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same));
+
+    // By force even what lives.
+    let (code, said) = forget(&["shop/w/1", "--force"]);
+    assert_eq!(code, Some(0), "{said}");
+    let ledger = Ledger::read(&journal()).unwrap();
+    assert!(!ledger.knows(&ResourceId::new("shop/w/1")));
 }
 
 #[test]

@@ -280,12 +280,13 @@ fn member(machine: ResourceId, leader: bool) -> MemberView {
 fn project(change: &MemberChange, view: &mut Vec<MemberView>) {
     match change {
         MemberChange::AddLearner(machine) => {
+            let before = view.iter().find(|member| member.machine == *machine);
+            let joined = MemberView {
+                learner: before.is_none_or(|member| member.learner),
+                ..member(machine.clone(), false)
+            };
             view.retain(|member| member.machine != *machine);
-            let joined = member(machine.clone(), false);
-            view.push(MemberView {
-                learner: true,
-                ..joined
-            });
+            view.push(joined);
         }
         MemberChange::Promote(machine) => {
             view.iter_mut()
@@ -304,6 +305,7 @@ fn project(change: &MemberChange, view: &mut Vec<MemberView>) {
             }
         }
         MemberChange::Remove(machine) => view.retain(|member| member.machine != *machine),
+        MemberChange::Restart(_) => {}
     }
 }
 

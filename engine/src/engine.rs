@@ -5,15 +5,19 @@
 //! made from the journal and goes on.
 //!
 //! Reading order: this file (the loop), `look` (from answers to an observation), `decide` (from an
-//! observation to a plan), `scale` (pools that grow and shrink).
+//! observation to a plan), `scale` (pools that grow and shrink), `forget` and `unmet` (questions of
+//! people that need what was seen).
 
 mod decide;
 mod fit;
+mod forget;
 mod look;
 mod scale;
+mod unmet;
 
 pub use decide::Preview;
 pub use fit::{fitting, policy};
+pub use forget::{Remembered, forgotten};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! An edge means "must exist before". Nodes go in by key order, so nothing depends on hashing.
 //! Knows nothing of what exists; that is the planner's.
 
+use crate::catalog;
 use crate::manifest::{
     CniName, EtcdSettings, Kubernetes, LbKind, Manifest, Mtu, Role, Taint, TaintEffect,
 };
@@ -18,14 +19,11 @@ use std::sync::Arc;
 /// WireGuard's overhead over IPv6, in bytes: 40 IPv6 + 8 UDP + 32 WireGuard.
 const MESH_OVERHEAD: u16 = 80;
 
-/// The underlay every path of the Internet carries unharmed.
-const UNDERLAY_MTU: u16 = 1500;
-
 /// Port of the API server on control planes.
 const API_PORT: u16 = 6443;
 
 /// Where nodes find the API servers on their own loopback address.
-const API_PROXY_PORT: u16 = 7443;
+pub const API_PROXY_PORT: u16 = 7443;
 
 /// The desired resources of a cluster.
 #[derive(Debug, Clone)]
@@ -194,7 +192,7 @@ impl Build<'_> {
         let spec = Spec::Peer {
             address: node.mesh_address,
             port: mesh.port,
-            mtu: mesh_mtu(mesh.mtu),
+            mtu: mesh_mtu(&self.topology.manifest),
             underlay: node.underlay(),
             dial_out: node.behind_nat,
             pods: self.pods(node).map(|bridge| bridge.subnet),
@@ -231,7 +229,7 @@ impl Build<'_> {
         if node.is(Role::ControlPlane) {
             let member = node.id.child("etcd");
             let spec = member_spec(&settings.etcd, node.mesh_address);
-            self.add(&member, provider, spec, &[&proxy]);
+            self.add(&member, provider, spec, &[links, &proxy]);
             let spec = Spec::ControlPlane {
                 version: version.clone(),
                 address: node.mesh_address,
@@ -251,7 +249,7 @@ impl Build<'_> {
             } else {
                 &proxy
             };
-            self.add(&node.id.child("worker"), provider, spec, &[need]);
+            self.add(&node.id.child("worker"), provider, spec, &[links, need]);
         }
     }
 
@@ -267,7 +265,7 @@ impl Build<'_> {
         let number = u32::from(node.mesh_address) - u32::from(mesh.cidr.network());
         let first = u32::from(settings.pod_cidr.network()).saturating_add(number << 8);
         let mtu = match settings.cni.mtu {
-            Mtu::Auto => mesh_mtu(mesh.mtu),
+            Mtu::Auto => mesh_mtu(&self.topology.manifest),
             Mtu::Fixed(bytes) => bytes,
         };
         Some(PodBridge {
@@ -348,10 +346,19 @@ fn machine(topology: &Topology, node: &Node) -> Spec {
     }
 }
 
-/// The MTU of the mesh, in bytes.
-fn mesh_mtu(mtu: Mtu) -> u16 {
-    match mtu {
-        Mtu::Auto => UNDERLAY_MTU - MESH_OVERHEAD,
+/// The MTU of the mesh, in bytes: what every path between its nodes carries unharmed.
+fn mesh_mtu(manifest: &Manifest) -> u16 {
+    let providers = manifest.spec.providers.iter();
+    let used = |name: &str| {
+        manifest
+            .spec
+            .node_pools
+            .iter()
+            .any(|pool| pool.provider == name)
+    };
+    let kinds = providers.filter(|p| used(&p.name)).map(|p| p.kind);
+    match manifest.spec.mesh.mtu {
+        Mtu::Auto => catalog::path_mtu(kinds) - MESH_OVERHEAD,
         Mtu::Fixed(bytes) => bytes,
     }
 }
@@ -394,7 +401,8 @@ pub fn api_name(manifest: &Manifest) -> String {
 
 /// Names and addresses that API servers' certificates are valid for, beside those that kubeadm
 /// puts there itself: all names of the API, the loopback address, and what the manifest asks for.
-fn certificate_names(manifest: &Manifest, settings: &Kubernetes) -> Vec<String> {
+#[must_use]
+pub fn certificate_names(manifest: &Manifest, settings: &Kubernetes) -> Vec<String> {
     let mut names = BTreeSet::from([api_name(manifest), "127.0.0.1".to_owned()]);
     names.extend(settings.cert_sans.iter().cloned());
     for dns in &manifest.spec.dns {

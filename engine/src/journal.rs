@@ -48,6 +48,15 @@ pub enum Entry {
         /// Its machine.
         machine: ResourceId,
     },
+    /// A machine is dead for good, somebody says: nobody waits for it, or knows it, any more.
+    Forgotten {
+        /// Which.
+        machine: ResourceId,
+        /// Why, in that person's words.
+        reason: String,
+        /// When it was said, in milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
     /// Nothing of the cluster is left, on purpose.
     Destroyed,
     /// A mutating call is about to be made.
@@ -98,6 +107,26 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// `finished create shop/cp/1`: names the entry for people.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::Founded { .. } => "founded".to_owned(),
+            Self::RunStarted { run, .. } => format!("run {run} started"),
+            Self::Allocated { machine, .. } => format!("allocated an address to {machine}"),
+            Self::Met { peer } => format!("met {}", peer.machine),
+            Self::Parted { machine } => format!("parted from {machine}"),
+            Self::Forgotten { machine, .. } => format!("forgot {machine}"),
+            Self::Destroyed => "destroyed".to_owned(),
+            Self::Started { resource, verb, .. } => format!("started {verb} {resource}"),
+            Self::Finished { resource, verb, .. } => format!("finished {verb} {resource}"),
+            Self::Adopted { resource, verb } => format!("adopted {verb} {resource}"),
+            Self::RunEnded { run, .. } => format!("run {run} ended"),
+        }
+    }
+}
+
 /// What the journal says so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
@@ -126,43 +155,89 @@ pub struct Ledger {
     pub made: BTreeSet<ResourceId>,
 }
 
+/// An entry that cannot follow the ones before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry {number} of the journal ({entry}) cannot stand there: {why}")]
+pub struct Misfit {
+    /// Which, from 1.
+    pub number: u64,
+    /// [`Entry::title`] of it.
+    pub entry: String,
+    /// The rule it breaks.
+    pub why: String,
+}
+
+/// Whether an entry can follow; why not, as text.
+type Fits = Result<(), String>;
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Fits {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
 impl Ledger {
-    /// The fold over a whole journal.
+    /// The fold over a whole journal that this engine wrote, or that was read with [`Self::read`].
+    ///
+    /// # Panics
+    /// As [`Self::apply`].
     #[must_use]
     pub fn replay(entries: &[Entry]) -> Self {
+        Self::read(entries).unwrap_or_else(|misfit| panic!("{misfit}"))
+    }
+
+    /// The fold over a journal from elsewhere: a file, a document.
+    ///
+    /// # Errors
+    /// At the first entry that cannot follow the ones before it.
+    pub fn read(entries: &[Entry]) -> Result<Self, Misfit> {
         let mut ledger = Self::default();
-        for entry in entries {
-            ledger.apply(entry);
+        for (number, entry) in (1..).zip(entries) {
+            ledger.follow(entry).map_err(|why| Misfit {
+                number,
+                entry: entry.title(),
+                why,
+            })?;
         }
-        ledger
+        Ok(ledger)
     }
 
     /// One entry further.
     ///
     /// # Panics
-    /// Where the entry cannot follow the ones before it: then the engine that wrote it is wrong, or
-    /// the journal is not ours.
+    /// Where the entry cannot follow the ones before it: the engine that wrote it is wrong.
     pub fn apply(&mut self, entry: &Entry) {
+        if let Err(why) = self.follow(entry) {
+            panic!("{why}: {}", entry.title());
+        }
+    }
+
+    fn follow(&mut self, entry: &Entry) -> Fits {
+        let founding = matches!(entry, Entry::Founded { .. });
+        ensure(founding || self.uid.is_some(), || {
+            "a journal begins with the founding".to_owned()
+        })?;
         match entry {
             Entry::Founded { uid } => {
-                assert!(
-                    *self == Self::default(),
-                    "a cluster is founded first, and once"
-                );
+                ensure(*self == Self::default(), || {
+                    "a cluster is founded first, and once".to_owned()
+                })?;
                 self.uid = Some(*uid);
             }
             Entry::RunStarted { run, .. } => {
-                assert!(self.uid.is_some(), "a journal begins with the founding");
-                assert_eq!(*run, self.runs + 1, "runs are numbered without a gap");
+                ensure(self.runs.checked_add(1) == Some(*run), || {
+                    format!("runs are numbered without a gap: {run} after {}", self.runs)
+                })?;
                 self.runs = *run;
                 self.running = true;
             }
-            Entry::Allocated { machine, address } => self.allocate(machine, *address),
-            Entry::Met { peer } => self.meet(peer),
+            Entry::Allocated { machine, address } => self.allocate(machine, *address)?,
+            Entry::Met { peer } => self.meet(peer)?,
             Entry::Parted { machine } => {
                 let known = self.peers.remove(machine);
-                assert!(known.is_some(), "only a known peer parts: {machine}");
+                ensure(known.is_some(), || {
+                    format!("only a known peer parts: {machine}")
+                })?;
             }
+            Entry::Forgotten { machine, .. } => self.forget(machine)?,
             Entry::Destroyed => self.begin_another_life(),
             Entry::Started {
                 run,
@@ -172,9 +247,11 @@ impl Ledger {
                 attempt,
                 step: _,
             } => {
-                self.assert_in(*run);
-                assert!(*attempt > 0, "attempts count from 1: {verb} {resource}");
-                self.announce(resource, *verb, *key);
+                self.ensure_in(*run)?;
+                ensure(*attempt > 0, || {
+                    format!("attempts count from 1: {verb} {resource}")
+                })?;
+                self.announce(resource, *verb, *key)?;
             }
             Entry::Finished {
                 run,
@@ -183,40 +260,73 @@ impl Ledger {
                 outcome,
                 step: _,
             } => {
-                self.assert_in(*run);
-                self.answer(resource, *verb, outcome);
+                self.ensure_in(*run)?;
+                self.answer(resource, *verb, outcome)?;
             }
-            Entry::Adopted { resource, verb } => self.answer(resource, *verb, &Ok(())),
+            Entry::Adopted { resource, verb } => self.answer(resource, *verb, &Ok(()))?,
             Entry::RunEnded { run, .. } => {
-                self.assert_in(*run);
+                self.ensure_in(*run)?;
                 self.running = false;
             }
         }
+        Ok(())
     }
 
-    fn allocate(&mut self, machine: &ResourceId, address: Ipv4Addr) {
+    fn allocate(&mut self, machine: &ResourceId, address: Ipv4Addr) -> Fits {
         let known = self.addresses.insert(machine.clone(), address);
-        assert!(
-            known.is_none_or(|before| before == address),
-            "a mesh address is for life: {machine}"
-        );
+        ensure(known.is_none_or(|before| before == address), || {
+            format!("a mesh address is for life: {machine}")
+        })
     }
 
-    fn meet(&mut self, peer: &PeerFact) {
-        let given = self.addresses.get(&peer.machine);
-        assert_eq!(
-            given,
-            Some(&peer.address),
-            "a peer has the mesh address it was given: {}",
-            peer.machine
-        );
-        self.peers.insert(peer.machine.clone(), peer.clone());
+    fn meet(&mut self, peer: &PeerFact) -> Fits {
+        let machine = &peer.machine;
+        ensure(self.addresses.get(machine) == Some(&peer.address), || {
+            format!("a peer has the mesh address it was given: {machine}")
+        })?;
+        self.peers.insert(machine.clone(), peer.clone());
+        Ok(())
+    }
+
+    /// Whether a machine, or anything on it, was ever made or begun, and not removed since.
+    #[must_use]
+    pub fn knows(&self, machine: &ResourceId) -> bool {
+        self.prepared.contains(machine)
+            || self.peers.contains_key(machine)
+            || self.traces_of(machine).next().is_some()
+    }
+
+    /// What was made of a machine and on it, or may have been.
+    fn traces_of<'a>(&'a self, machine: &'a ResourceId) -> impl Iterator<Item = &'a ResourceId> {
+        let known = self.made.iter().chain(self.in_flight.keys());
+        known.filter(move |id| id.machine() == *machine)
+    }
+
+    /// As if all of the machine was removed: what is made anew in its place gets other keys. Its
+    /// mesh address stays its own.
+    fn forget(&mut self, machine: &ResourceId) -> Fits {
+        ensure(self.knows(machine), || {
+            format!("only what is known is forgotten: {machine}")
+        })?;
+        let gone: BTreeSet<_> = self.traces_of(machine).cloned().collect();
+        for id in gone {
+            self.made.remove(&id);
+            self.in_flight.remove(&id);
+            *self.incarnations.entry(id).or_default() += 1;
+        }
+        self.prepared.remove(machine);
+        self.peers.remove(machine);
+        // A founding that never surely succeeded died with the machine it was begun on.
+        if !self.founded && self.founder.as_ref() == Some(machine) {
+            self.founder = None;
+        }
+        assert!(!self.knows(machine), "{machine} is forgotten");
+        Ok(())
     }
 
     /// Another life of the same cluster: only what keeps its keys apart from those of the former
     /// one goes on.
     fn begin_another_life(&mut self) {
-        assert!(self.uid.is_some(), "a journal begins with the founding");
         *self = Self {
             uid: self.uid,
             runs: self.runs,
@@ -225,21 +335,25 @@ impl Ledger {
         };
     }
 
-    fn announce(&mut self, resource: &ResourceId, verb: Verb, key: Key) {
-        assert!(verb.mutates(), "reads are not recorded: {verb} {resource}");
+    fn announce(&mut self, resource: &ResourceId, verb: Verb, key: Key) -> Fits {
+        ensure(verb.mutates(), || {
+            format!("reads are not recorded: {verb} {resource}")
+        })?;
         let due = self.key(resource, verb);
-        assert_eq!(
-            key, due,
-            "a key is a function of the journal: {verb} {resource}"
-        );
+        ensure(key == due, || {
+            format!("a key is a function of the journal: {key} of {verb} {resource} is not {due}")
+        })?;
         self.in_flight.insert(resource.clone(), verb);
         if verb == Verb::Init {
             self.founder = Some(resource.machine());
         }
+        Ok(())
     }
 
-    fn answer(&mut self, resource: &ResourceId, verb: Verb, outcome: &Result<(), Fault>) {
-        self.assert_in_flight(resource, verb);
+    fn answer(&mut self, resource: &ResourceId, verb: Verb, outcome: &Result<(), Fault>) -> Fits {
+        ensure(self.in_flight.get(resource) == Some(&verb), || {
+            format!("only an announced call ends: {verb} {resource}")
+        })?;
         match outcome {
             Ok(()) => self.succeed(resource, verb),
             Err(fault) if fault.class == FaultClass::Unknown => {}
@@ -247,6 +361,7 @@ impl Ledger {
                 self.in_flight.remove(resource);
             }
         }
+        Ok(())
     }
 
     /// The idempotency key of the next call of `verb` for this resource. It stays the same until
@@ -308,19 +423,10 @@ impl Ledger {
         *self.incarnations.entry(resource.clone()).or_default() += 1;
     }
 
-    fn assert_in(&self, run: u32) {
-        assert!(
-            self.running && self.runs == run,
-            "run {run} is not the one under way"
-        );
-    }
-
-    fn assert_in_flight(&self, resource: &ResourceId, verb: Verb) {
-        assert_eq!(
-            self.in_flight.get(resource),
-            Some(&verb),
-            "only an announced call ends: {verb} {resource}"
-        );
+    fn ensure_in(&self, run: u32) -> Fits {
+        ensure(self.running && self.runs == run, || {
+            format!("run {run} is not the one under way")
+        })
     }
 }
 

@@ -96,7 +96,8 @@ pub fn slack_after(change: &MemberChange, view: &[MemberView]) -> Slack {
         MemberChange::Promote(_)
         | MemberChange::Remove(_)
         | MemberChange::AddLearner(_)
-        | MemberChange::MoveLeader(_) => now,
+        | MemberChange::MoveLeader(_)
+        | MemberChange::Restart(_) => now,
     }
 }
 
@@ -110,6 +111,7 @@ pub fn already(change: &MemberChange, view: &[MemberView]) -> bool {
         MemberChange::Promote(_) => member.is_some_and(|m| !m.learner),
         MemberChange::MoveLeader(_) => !member.is_some_and(|m| m.leader),
         MemberChange::Remove(_) => member.is_none(),
+        MemberChange::Restart(_) => false,
     }
 }
 
@@ -120,7 +122,8 @@ pub fn machine(change: &MemberChange) -> &ResourceId {
         MemberChange::AddLearner(id)
         | MemberChange::Promote(id)
         | MemberChange::MoveLeader(id)
-        | MemberChange::Remove(id) => id,
+        | MemberChange::Remove(id)
+        | MemberChange::Restart(id) => id,
     }
 }
 
@@ -154,7 +157,24 @@ fn policy_allows(
         MemberChange::Promote(_) => Ok(()),
         MemberChange::Remove(_) if member.learner => Ok(()),
         MemberChange::Remove(_) => may_leave(member, view, policy),
+        MemberChange::Restart(_) => may_restart(member, view),
     }
+}
+
+/// Our policy for a voter that is away for a moment: the others keep a quorum meanwhile. Two voters
+/// or one have no way to do that.
+fn may_restart(member: &MemberView, view: &[MemberView]) -> Result<(), Refusal> {
+    let now = slack(view);
+    let needed = quorum(now.voters);
+    if member.learner || !member.healthy || now.voters < 3 || now.healthy > needed {
+        return Ok(());
+    }
+    Err(Refusal::QuorumWouldBreak {
+        machine: member.machine.clone(),
+        voters_after: now.voters,
+        healthy_after: now.healthy - 1,
+        needed,
+    })
 }
 
 /// Our policy for a voter that should leave.

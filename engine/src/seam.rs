@@ -296,6 +296,9 @@ pub struct NodeView {
     pub schedulable: bool,
     /// Runs an API server.
     pub control_plane: bool,
+    /// Version of its kubelet, `v1.35.2`; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// Pods that a drain would move.
     pub pods: u32,
     /// What its pods ask for, in thousandths of what it has: the larger of CPU and memory.

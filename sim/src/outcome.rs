@@ -199,6 +199,40 @@ pub struct Series {
     pub quorum: Vec<(Time, u32, u32)>,
     /// Each population's successes and failures, by bucket.
     pub success: Vec<Success>,
+    /// What each fault cost, in the order of `faults`.
+    pub costs: Vec<Cost>,
+}
+
+/// What a fault cost, in the times that people ask for. None: it did not come to that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// Index of its phase.
+    pub phase: usize,
+    /// Its index in the phase.
+    pub fault: usize,
+    /// Whom or what it hit.
+    pub label: String,
+    /// From the fault to another leader of etcd with a quorum behind it.
+    pub election: Option<Span>,
+    /// From the fault to the first node that is NotReady.
+    pub not_ready: Option<Span>,
+    /// From its end until the last of those nodes is Ready again.
+    pub ready: Option<Span>,
+    /// What populations of clients felt of it.
+    pub felt: Vec<Felt>,
+}
+
+/// What a population of clients felt of a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Felt {
+    /// The population.
+    pub of: String,
+    /// From the fault to the first good answer to a request that began after it.
+    pub first: Option<Span>,
+    /// From the fault to the end of the last request that failed; zero: nobody noticed.
+    pub clean: Span,
+    /// Requests that failed.
+    pub failed: u64,
 }
 
 /// A stretch of time with a name.

@@ -1,15 +1,23 @@
 //! One run: a scenario and a seed, from an empty world to a verdict.
 //!
 //! Pure: the same scenario and seed give the same [`Run`], on any machine. Reading order: `play`
-//! (phases and faults over time), `tell` (what it came to), `expect` (what was measured against what was expected).
+//! (phases and faults over time), `evidence` (what was measured), `tell` (what it came to), `expect`
+//! (what was measured against what was expected), `cost` (what each fault cost).
 
 mod clients;
+mod cost;
+mod evidence;
 mod expect;
 mod judge;
+mod own;
 mod play;
 mod tell;
 
+pub use cost::costs;
+pub use evidence::{Evidence, Injected, Measured, Played, leaderless};
+pub use expect::expectations;
 pub use judge::judge;
+pub use tell::{recoveries, series};
 
 use crate::outcome::Run;
 use crate::scenario::Scenario;

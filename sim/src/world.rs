@@ -42,7 +42,8 @@ use tally::Tally;
 /// Everything that can happen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Happening {
-    Etcd(EtcdEvent),
+    /// For the cluster that was founded after so many others.
+    Etcd(u16, EtcdEvent),
     Traffic(TrafficEvent),
     Cloud(CloudEvent),
     Kube(KubeEvent),
@@ -183,9 +184,11 @@ impl World {
             ..
         } = self;
         match event {
-            Happening::Etcd(event) => {
-                let etcd = etcd.as_mut().expect("its events come after it");
-                etcd.handle(&mut EtcdGround { stage }, event);
+            Happening::Etcd(founding, event) => {
+                if founding == stage.foundings {
+                    let etcd = etcd.as_mut().expect("its events come after it");
+                    etcd.handle(&mut EtcdGround { stage }, event);
+                }
             }
             Happening::Traffic(event) => {
                 let mut ground = TrafficGround {
@@ -322,7 +325,7 @@ impl World {
 /// A number for the hash chain: the kind of event and what it is about.
 fn number(event: &Happening) -> u64 {
     match event {
-        Happening::Etcd(event) => etcd_number(*event),
+        Happening::Etcd(_, event) => etcd_number(*event),
         Happening::Traffic(event) => 2 << 60 ^ traffic_number(*event),
         Happening::Cloud(event) => 3 << 60 ^ event.number(),
         Happening::Kube(event) => 4 << 60 ^ kube_number(*event),

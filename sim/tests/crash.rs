@@ -6,36 +6,20 @@
 //! machine, and found what the manifest asks for. What it cannot see, or should not be trusted
 //! with, is compared here with the truth of the simulated clouds.
 
+mod trouble;
+
 use quorate_engine::engine::Mode;
 use quorate_engine::journal::Ledger;
-use quorate_engine::manifest;
-use quorate_engine::random::Seed;
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::Verb;
 use quorate_engine::time::{Span, Time};
 use quorate_sim::cloud::Ended;
-use quorate_sim::scenario::Fault;
-use quorate_sim::world::{CrashPoint, World, WorldSettings};
+use quorate_sim::world::{CrashPoint, World};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-
-const THREE_CLOUDS: &str = include_str!("../../scenarios/manifests/three-clouds.yaml");
-
-/// What goes wrong at every provider for as long as the cluster is built.
-const TROUBLE: [&str; 3] = [
-    r#"{"do": "provider.lost-reply", "share": "12%"}"#,
-    r#"{"do": "provider.api-error", "share": "12%"}"#,
-    r#"{"do": "provider.api-throttle", "rate": "2/s"}"#,
-];
-
-const PROVIDERS: [&str; 4] = ["htz", "aws", "gcp", "cf"];
 
 /// The build is over by then, whatever happens.
 const LIMIT: Time = Time(4 * 3_600 * 1_000_000_000);
-
-/// What is late shows itself by then: the longest deadline of a call, twice.
-const LATE: Span = Span::from_secs(900);
 
 /// What a world came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,45 +34,20 @@ struct End {
 }
 
 fn troubled(seed: u64, crash: Option<CrashPoint>) -> World {
-    let loaded = manifest::load(THREE_CLOUDS.as_bytes(), None);
-    let mut world = World::new(&WorldSettings {
-        manifest: Arc::new(loaded.manifest.expect("the manifest is sound")),
-        seed: Seed(seed),
-        mode: Mode::Keep {
-            interval: Span::from_secs(30),
-        },
-        patience: Span::from_secs(300),
-        restart: Span::from_secs(5),
-    });
+    let interval = Span::from_secs(30);
+    let mut world = trouble::world(seed, Mode::Keep { interval });
     if let Some(point) = crash {
         world.crash_at(point);
     }
     world.start_orchestrator();
-    let mut luck = Seed(seed).stream("crash", "fault-target");
-    let mut on = Vec::new();
-    for provider in PROVIDERS {
-        for trouble in TROUBLE {
-            let mut fault: Fault = serde_json::from_str(trouble).expect("a fault");
-            let target = fault.target.get_or_insert_default();
-            target.provider = Some(provider.to_owned());
-            on.push(
-                world
-                    .begin(&fault, &mut luck)
-                    .expect("every provider is there"),
-            );
-        }
-    }
+    let on = trouble::begin(&mut world, seed, "crash");
     world.run_until(LIMIT, |world| world.converged_at().is_some());
     assert!(
         world.converged_at().is_some(),
         "seed {seed}, {crash:?}: not built in four hours: {:#?}",
         world.notes().iter().rev().take(12).collect::<Vec<_>>()
     );
-    for applied in on {
-        world.end(applied);
-    }
-    let late = world.now() + LATE;
-    world.run(late);
+    trouble::end(&mut world, on);
     world
 }
 

@@ -1,51 +1,24 @@
 //! What is to be destroyed goes, all of it and at every provider, while their APIs throttle, err and
 //! lose replies, and while the orchestrator dies at every entry of its journal; from a cluster that
-//! is whole, and from one whose building was cut off anywhere.
+//! is whole, and from one whose building was cut off anywhere. Afterwards it can be built again.
+
+mod trouble;
 
 use quorate_engine::engine::Mode;
 use quorate_engine::journal::{Entry, Ledger};
-use quorate_engine::manifest;
-use quorate_engine::random::Seed;
 use quorate_engine::seam::Ending;
-use quorate_engine::time::{Span, Time};
-use quorate_sim::scenario::Fault;
-use quorate_sim::world::{CrashPoint, World, WorldSettings};
-use std::sync::Arc;
-
-const THREE_CLOUDS: &str = include_str!("../../scenarios/manifests/three-clouds.yaml");
-
-/// What goes wrong at every provider for as long as the cluster is destroyed.
-const TROUBLE: [&str; 3] = [
-    r#"{"do": "provider.lost-reply", "share": "12%"}"#,
-    r#"{"do": "provider.api-error", "share": "12%"}"#,
-    r#"{"do": "provider.api-throttle", "rate": "2/s"}"#,
-];
-
-const PROVIDERS: [&str; 4] = ["htz", "aws", "gcp", "cf"];
+use quorate_engine::time::Time;
+use quorate_sim::world::{CrashPoint, World};
 
 /// Whatever is to happen has happened by then.
 const LIMIT: Time = Time(8 * 3_600 * 1_000_000_000);
 
-/// What is late shows itself by then: the longest deadline of a call, twice.
-const LATE: Span = Span::from_secs(900);
-
 /// How often somebody asks again for a destruction that was not complete.
 const ASKED: u32 = 6;
 
-fn world(seed: u64) -> World {
-    let loaded = manifest::load(THREE_CLOUDS.as_bytes(), None);
-    World::new(&WorldSettings {
-        manifest: Arc::new(loaded.manifest.expect("the manifest is sound")),
-        seed: Seed(seed),
-        mode: Mode::Apply,
-        patience: Span::from_secs(300),
-        restart: Span::from_secs(5),
-    })
-}
-
 /// A cluster that is whole, or one whose building was cut off at an entry of the journal.
 fn built(seed: u64, cut: Option<CrashPoint>) -> World {
-    let mut world = world(seed);
+    let mut world = trouble::world(seed, Mode::Apply);
     if let Some(point) = cut {
         world.crash_at(point);
     }
@@ -65,17 +38,7 @@ fn built(seed: u64, cut: Option<CrashPoint>) -> World {
 
 /// Destroys it under trouble, and dies once on the way.
 fn destroy(world: &mut World, seed: u64, crash: Option<CrashPoint>) {
-    let mut luck = Seed(seed).stream("destroy", "fault-target");
-    let mut on = Vec::new();
-    for provider in PROVIDERS {
-        for trouble in TROUBLE {
-            let mut fault: Fault = serde_json::from_str(trouble).expect("a fault");
-            let target = fault.target.get_or_insert_default();
-            target.provider = Some(provider.to_owned());
-            let applied = world.begin(&fault, &mut luck);
-            on.push(applied.expect("every provider is there"));
-        }
-    }
+    let on = trouble::begin(world, seed, "destroy");
     world.order(Mode::Destroy);
     if let Some(point) = crash {
         world.crash_at(point);
@@ -88,11 +51,7 @@ fn destroy(world: &mut World, seed: u64, crash: Option<CrashPoint>) {
             Some(Ending::Converged | Ending::Cancelled | Ending::Stale { .. }) | None => break,
         }
     }
-    for applied in on {
-        world.end(applied);
-    }
-    let late = world.now() + LATE;
-    world.run(late);
+    trouble::end(world, on);
 }
 
 /// Nothing is left, and that is known.
@@ -143,5 +102,28 @@ fn a_building_that_was_cut_off_anywhere_is_destroyed_whole() {
         let mut world = built(seed, Some(CrashPoint { entry, durable }));
         destroy(&mut world, seed + u64::from(entry), None);
         gone(&world, &of);
+    }
+}
+
+#[test]
+fn what_was_destroyed_is_built_again_from_nothing() {
+    for seed in [23, 24] {
+        let of = format!("seed {seed}");
+        let mut world = built(seed, None);
+        let first = (world.cloud().owned().count(), world.voters_by_provider());
+        assert_eq!(first.1.values().sum::<u64>(), 3, "{of}");
+        for life in 2..=3 {
+            let of = format!("{of}, life {life}");
+            destroy(&mut world, seed + life, None);
+            gone(&world, &of);
+            world.order(Mode::Apply);
+            world.start_orchestrator();
+            let limit = Time(world.now().0 + LIMIT.0);
+            world.run_until(limit, |world| world.ending().is_some());
+            assert_eq!(world.ending(), Some(&Ending::Converged), "{of}");
+            let again = (world.cloud().owned().count(), world.voters_by_provider());
+            assert_eq!(again, first, "{of}");
+            assert_eq!(world.watch().violations(), [], "{of}");
+        }
     }
 }

@@ -18,23 +18,19 @@ pub use access::Access;
 pub use etcd::{Restore, RestoreStep, Snapshot, Snapshots, restore_plan};
 
 use quorate_engine::manifest::Manifest;
-use quorate_engine::resource::{Kind, Spec};
+use quorate_engine::resource::{Kind, ResourceId, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply, Verb};
 use quorate_hosts::{Hosts, Runner, Ssh};
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// What the cluster is to be.
 pub struct Settings {
     /// What the user wrote.
     pub manifest: Arc<Manifest>,
-    /// Where snapshots of etcd are kept that are taken before every change of its membership; none:
-    /// none are taken.
-    pub snapshots: Option<PathBuf>,
+    /// Where snapshots of etcd go before each change of membership; none: nowhere.
+    pub snapshots: Option<Snapshots>,
 }
-
-/// So many snapshots of a cluster are kept.
-const SNAPSHOTS_KEPT: usize = 24;
 
 /// The cluster's lane in the real world.
 pub struct Cluster<R = Ssh> {
@@ -46,20 +42,39 @@ impl<R: Runner> Cluster<R> {
     /// Over machines that are reached like this.
     #[must_use]
     pub fn new(hosts: Arc<Hosts<R>>, settings: Settings) -> Self {
-        let mut access = Access::new(hosts, Arc::clone(&settings.manifest));
-        if let Some(folder) = settings.snapshots {
-            access = access.with_snapshots(Snapshots::new(folder, SNAPSHOTS_KEPT));
-        }
+        let access = Access::new(hosts, Arc::clone(&settings.manifest));
         Self {
-            access,
+            access: match settings.snapshots {
+                Some(snapshots) => access.with_snapshots(snapshots),
+                None => access,
+            },
             manifest: settings.manifest,
         }
     }
 
-    /// The way to the cluster, for what is no call: snapshots and their return.
-    #[must_use]
-    pub fn access(&self) -> &Access<R> {
-        &self.access
+    /// Takes a snapshot of etcd.
+    ///
+    /// # Errors
+    /// `Retryable`: nobody answers, or the snapshot is damaged. `Invalid`: it cannot be written.
+    pub async fn snapshot(
+        &self,
+        addresses: &[(ResourceId, Ipv4Addr)],
+        to: &Snapshots,
+    ) -> Result<Snapshot, Fault> {
+        self.access.snapshot(addresses, to).await
+    }
+
+    /// Does one step of [`restore_plan`]; `mesh` is the mesh address of its machine.
+    ///
+    /// # Errors
+    /// `Busy`: etcd has not ended yet. `Invalid`: the snapshot is damaged. Others as with machines.
+    pub async fn restore(
+        &self,
+        addresses: &[(ResourceId, Ipv4Addr)],
+        step: &RestoreStep,
+        mesh: Ipv4Addr,
+    ) -> Result<(), Fault> {
+        self.access.restore(addresses, step, mesh).await
     }
 
     /// Whether a call of the hosts' lane is for us: who joins needs the cluster's consent.

@@ -12,6 +12,8 @@ var=/var/lib/quorate
 mesh=$var/mesh
 opt=/opt/quorate
 agent=$opt/bin/quorate
+# Releases of Kubernetes, side by side: 1.35.2/bin, 1.35.2/cni.
+kubernetes=$opt/kubernetes
 pidfile=/run/quorate-mesh.pid
 unit=/etc/systemd/system/quorate-mesh.service
 sysctls=/etc/sysctl.d/60-quorate.conf
@@ -45,6 +47,18 @@ put() {
     mv -f "$1.new" "$1"
 }
 
+# As put, but a file that has this content already is left as it is; else `changed` is not empty.
+keep() {
+    cat >"$1.new"
+    if cmp -s "$1.new" "$1"; then
+        rm -f "$1.new"
+    else
+        chmod 0644 "$1.new"
+        mv -f "$1.new" "$1"
+        changed=yes
+    fi
+}
+
 # One script at a time changes a machine: one that was given up on may still be at work.
 lock() {
     mkdir -p "$var"
@@ -69,4 +83,50 @@ prepared() {
 # One word of what is stored of the mesh: address, port, mtu, plane, fingerprint.
 stored() {
     sed -n "s/^$1 //p" "$mesh/peer"
+}
+
+# Sets a value of the kernel's, `net.ipv4.ip_forward 1`, and lists it in $var/sysctls. What it was is
+# kept for the reset.
+setting() {
+    file=/proc/sys/$(echo "$1" | tr . /)
+    echo "$1 $2" >>"$var/sysctls"
+    if [ ! -e "$file" ]; then
+        note "$1 is not known here"
+    elif [ "$(cat "$file")" != "$2" ]; then
+        mkdir -p "$var/before"
+        [ -e "$var/before/$1" ] || cat "$file" | put "$var/before/$1"
+        # /proc/sys is read-only in some containers.
+        (echo "$2" >"$file") 2>/dev/null || note "$1 stays $(cat "$file"): it is read-only here"
+    fi
+}
+
+# The kubelet of this release is the one that starts from now on; one that runs goes on as it is.
+kubelet_switch() {
+    kubelet=$kubernetes/${1#v}/bin/kubelet
+    [ -x "$kubelet" ] || fail 1 "Kubernetes ${1#v} is not on this machine"
+    ln -sf "$kubelet" /usr/local/bin/kubelet.new
+    mv -fT /usr/local/bin/kubelet.new /usr/local/bin/kubelet
+}
+
+# Files with which a machine carries Kubernetes.
+kubelet_unit=/etc/systemd/system/kubelet.service
+kubelet_more=/etc/systemd/system/kubelet.service.d/10-kubeadm.conf
+pods_unit=/etc/systemd/system/quorate-pods.service
+pods_net=/etc/cni/net.d/10-quorate.conflist
+
+# What stands in them, as one word.
+kubernetes_sum() {
+    cat "$kubelet_unit" "$kubelet_more" "$pods_unit" "$pods_net" "$var/pods" 2>/dev/null |
+        sha256sum | cut -d ' ' -f 1
+}
+
+# containerd's configuration as it was found.
+containerd_config=/etc/containerd/config.toml
+containerd_restore() {
+    if [ -s "$var/containerd.before" ]; then
+        put "$containerd_config" <"$var/containerd.before"
+    else
+        rm -f "$containerd_config"
+    fi
+    rm -f "$var/containerd.before"
 }

@@ -4,12 +4,19 @@
 [ -e "$etc" ] || [ -e "$var" ] || [ -e "$opt" ] || [ -e "$unit" ] || exit 0
 ours
 lock
+for name in balancer api-proxy; do
+    proxy "$name"
+    proxy_remove
+done
+[ ! -d "$kubernetes" ] || kubernetes_remove
 down
 rm -f "$unit" "$sysctls"
-systemd && systemctl daemon-reload
-if [ -e "$var/forward.before" ]; then
-    (cat "$var/forward.before" >/proc/sys/net/ipv4/ip_forward) 2>/dev/null || true
-fi
+! systemd || systemctl daemon-reload
+for file in "$var"/before/*; do
+    [ -e "$file" ] || continue
+    name=${file##*/}
+    (cat "$file" >"/proc/sys/$(echo "$name" | tr . /)") 2>/dev/null || true
+done
 rm -rf "$opt" "$etc"
 # The lock lies in it: last.
 rm -rf "$var"

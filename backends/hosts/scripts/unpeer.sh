@@ -6,4 +6,4 @@ lock
 down
 rm -f "$unit"
 systemd && systemctl daemon-reload
-rm -rf "$mesh" "$opt"
+rm -rf "$mesh" "$opt/bin"

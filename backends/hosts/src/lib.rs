@@ -1,4 +1,4 @@
-//! Machines over ssh: prepared, joined by the mesh, looked at.
+//! Machines over ssh: prepared, joined by the mesh, given their HAProxies, looked at.
 //!
 //! Answers the calls of [`Lane::Hosts`](quorate_engine::seam::Lane): one request, one answer. What
 //! is done on a machine stands in `scripts/`, in POSIX sh; here it is decided which script with
@@ -7,8 +7,11 @@
 
 mod health;
 mod job;
+mod kubernetes;
 mod links;
+mod packages;
 mod pins;
+mod proxy;
 mod reach;
 pub mod rotate;
 mod ssh;
@@ -20,6 +23,8 @@ pub use pins::{Pins, Remembered, fingerprint};
 pub use reach::{Key, Machines, Reach};
 pub use ssh::{Patience, Ssh};
 
+use kubernetes::{Release, Source};
+use quorate_engine::manifest::Packages;
 use quorate_engine::mesh::{MeshKey, links_print, table_of, table_print, tunnels};
 use quorate_engine::resource::{Kind, ResourceId, Spec};
 use quorate_engine::seam::{Call, Fault, FaultClass, HostView, Outcome, Reply, Verb};
@@ -29,7 +34,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+const PACKAGES: &str = include_str!("../scripts/packages.sh");
 const HOST: &str = include_str!("../scripts/host.sh");
+const RELEASE: &str = include_str!("../scripts/release.sh");
+const CARRY: &str = include_str!("../scripts/carry.sh");
+const RUNTIME: &str = include_str!("../scripts/runtime.sh");
+const PODS: &str = include_str!("../scripts/pods.sh");
+const KUBERNETES: &str = include_str!("../scripts/kubernetes.sh");
+const UNKUBERNETES: &str = include_str!("../scripts/unkubernetes.sh");
+const PREPARED: &str = include_str!("../scripts/prepared.sh");
+const PROXIES: &str = include_str!("../scripts/proxies.sh");
+const PROXY: &str = include_str!("../scripts/proxy.sh");
+const UNPROXY: &str = include_str!("../scripts/unproxy.sh");
 const RESET: &str = include_str!("../scripts/reset.sh");
 const DOWN: &str = include_str!("../scripts/down.sh");
 const UP: &str = include_str!("../scripts/up.sh");
@@ -44,6 +60,8 @@ const UPLOAD: &str = include_str!("../scripts/upload.sh");
 const HOST_LIMIT: Duration = Duration::from_secs(600);
 /// The agent has about 15 MB; at 1 Mb/s this is what it takes.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(180);
+/// Every pod is stopped, and HAProxies have connections to end.
+const RESET_LIMIT: Duration = Duration::from_secs(180);
 /// Everything else takes a second, unless another run holds the lock for 10 s.
 const LIMIT: Duration = Duration::from_secs(45);
 
@@ -59,6 +77,10 @@ pub struct Settings {
     pub pins: Arc<dyn Pins>,
     /// The `quorate` binary for machines whose kernel has no WireGuard.
     pub agent_binary: Option<PathBuf>,
+    /// Where nodes get Kubernetes from; none: from the Kubernetes project's package repository.
+    pub packages: Option<Packages>,
+    /// Another registry than kubeadm's own for Kubernetes' images.
+    pub image_repository: Option<String>,
     /// At most so many jobs at a time.
     pub parallel: usize,
     /// How patient connections are.
@@ -72,6 +94,7 @@ pub struct Hosts<R = Ssh> {
     uid: u64,
     machines: Arc<dyn Machines>,
     agent_binary: Option<PathBuf>,
+    release: Release,
 }
 
 impl Hosts {
@@ -100,6 +123,10 @@ impl<R: Runner> Hosts<R> {
             uid: settings.uid,
             machines: settings.machines,
             agent_binary: settings.agent_binary,
+            release: Release {
+                source: Source::of(settings.packages.as_ref()),
+                registry: settings.image_repository.unwrap_or_default(),
+            },
         }
     }
 
@@ -116,7 +143,7 @@ impl<R: Runner> Hosts<R> {
         let at = self.at(&machine, &call.addresses)?;
         match call.verb {
             Verb::Probe => {
-                let job = job("look at the machine", &[PROBE], LIMIT);
+                let job = job("look at the machine", &[PROXIES, PROBE], LIMIT);
                 let output = at.run(job).await?;
                 Ok(Reply::Host(view::view(&output.stdout, &at.owner)))
             }
@@ -170,9 +197,30 @@ impl<R: Runner> Hosts<R> {
         let print = resource.spec.fingerprint();
         match &resource.spec {
             Spec::Host { kubernetes, .. } if kubernetes.is_empty() => {
-                let job = change("prepare the machine", &[HOST], HOST_LIMIT)
+                let parts = [PACKAGES, HOST, PREPARED];
+                let job = change("prepare the machine", &parts, HOST_LIMIT)
                     .with("Q_PRINT", format!("{print:016x}"));
                 at.run(job).await?;
+                Ok(Reply::Done)
+            }
+            Spec::Host { kubernetes, pods } => {
+                kubernetes::prepare(at, &self.release, kubernetes, pods.as_ref(), print).await?;
+                Ok(Reply::Done)
+            }
+            Spec::Balancer { forwards } => {
+                let config = proxy::balancer(forwards);
+                at.run(haproxy("balancer", print, config, String::new()))
+                    .await?;
+                Ok(Reply::Done)
+            }
+            Spec::ApiProxy {
+                name,
+                port,
+                servers,
+            } => {
+                let config = proxy::api_proxy(&at.machine, *port, servers);
+                let names = proxy::hosts_lines(&at.machine, name, servers);
+                at.run(haproxy("api-proxy", print, config, names)).await?;
                 Ok(Reply::Done)
             }
             Spec::Peer {
@@ -198,15 +246,12 @@ impl<R: Runner> Hosts<R> {
                 at.run(job).await?;
                 Ok(Reply::Done)
             }
-            Spec::Host { .. }
-            | Spec::Network { .. }
+            Spec::Network { .. }
             | Spec::Firewall { .. }
             | Spec::Machine { .. }
             | Spec::EtcdMember { .. }
             | Spec::ControlPlane { .. }
             | Spec::Worker { .. }
-            | Spec::Balancer { .. }
-            | Spec::ApiProxy { .. }
             | Spec::RecordSet { .. }
             | Spec::StoragePool { .. } => Err(not_here(call)),
         }
@@ -241,17 +286,20 @@ impl<R: Runner> Hosts<R> {
 
     async fn remove(&self, call: &Call, at: &At<'_, R>) -> Outcome {
         let job = match call.kind {
-            Kind::Host => change("reset the machine", &[DOWN, RESET], LIMIT),
+            Kind::Host => {
+                let parts = [DOWN, PROXIES, PODS, UNKUBERNETES, RESET];
+                change("reset the machine", &parts, RESET_LIMIT)
+            }
             Kind::Peer => change("remove the mesh peer", &[DOWN, UNPEER], LIMIT),
             Kind::Links => change("remove the mesh links", &[UP, UNLINKS], LIMIT),
+            Kind::Balancer => remove_haproxy("balancer"),
+            Kind::ApiProxy => remove_haproxy("api-proxy"),
             Kind::Network
             | Kind::Firewall
             | Kind::Machine
             | Kind::EtcdMember
             | Kind::ControlPlane
             | Kind::Worker
-            | Kind::Balancer
-            | Kind::ApiProxy
             | Kind::RecordSet
             | Kind::StoragePool => return Err(not_here(call)),
         };
@@ -311,6 +359,21 @@ fn change(title: &'static str, parts: &[&'static str], limit: Duration) -> Job<'
         mutates: true,
         ..job(title, parts, limit)
     }
+}
+
+/// Puts one of our HAProxies to work.
+fn haproxy(name: &str, print: u64, config: String, names: String) -> Job<'static> {
+    let parts = [PACKAGES, PROXIES, PROXY];
+    change("put HAProxy to work", &parts, HOST_LIMIT)
+        .with("Q_PROXY", name.to_owned())
+        .with("Q_PRINT", format!("{print:016x}"))
+        .with("Q_CONFIG", config)
+        .with("Q_HOSTS", names)
+}
+
+/// Takes one of our HAProxies away.
+fn remove_haproxy(name: &str) -> Job<'static> {
+    change("remove HAProxy", &[PROXIES, UNPROXY], LIMIT).with("Q_PROXY", name.to_owned())
 }
 
 /// The SHA-256 of a file, in hexadecimal.

@@ -2,7 +2,7 @@
 
 use super::*;
 use quorate_engine::mesh::{PeerFact, Reach as At};
-use quorate_engine::resource::Resource;
+use quorate_engine::resource::{PodBridge, Resource};
 use quorate_engine::seam::{Key as CallKey, Lane};
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -45,6 +45,15 @@ impl Runner for Script {
 type Seen = Arc<Mutex<Vec<Asked>>>;
 
 fn hosts(says: &[&str], agent: Option<PathBuf>, known: bool) -> (Hosts<Script>, Seen) {
+    hosts_with(says, agent, known, None)
+}
+
+fn hosts_with(
+    says: &[&str],
+    agent: Option<PathBuf>,
+    known: bool,
+    packages: Option<Packages>,
+) -> (Hosts<Script>, Seen) {
     let asked = Seen::default();
     let says = says.iter().map(|text| Ok((*text).to_owned())).collect();
     let script = Script {
@@ -65,6 +74,8 @@ fn hosts(says: &[&str], agent: Option<PathBuf>, known: bool) -> (Hosts<Script>, 
         machines: Arc::new(reach),
         pins: Arc::<Remembered>::default(),
         agent_binary: agent,
+        packages,
+        image_repository: None,
         parallel: 1,
         patience: Patience::default(),
     };
@@ -103,6 +114,17 @@ fn peer() -> Spec {
     }
 }
 
+fn kubernetes(version: &str) -> Spec {
+    Spec::Host {
+        kubernetes: version.to_owned(),
+        pods: Some(PodBridge {
+            subnet: "10.244.7.0/24".parse().unwrap(),
+            all: "10.244.0.0/16".parse().unwrap(),
+            mtu: 1420,
+        }),
+    }
+}
+
 fn facts() -> Vec<PeerFact> {
     let fact = |n: u8| {
         let reach = At {
@@ -127,6 +149,14 @@ async fn every_job_says_whose_machine_it_is_and_whether_it_changes_it() {
         pods: None,
     };
     let links = Spec::Links { keepalive_s: 25 };
+    let balancer = Spec::Balancer {
+        forwards: Vec::new(),
+    };
+    let proxy = Spec::ApiProxy {
+        name: "api.shop.internal".to_owned(),
+        port: 7443,
+        servers: Vec::new(),
+    };
     let key = format!("key {}", MeshKey([1; 32]));
     for (verb, kind, spec) in [
         (Verb::Probe, Kind::Host, None),
@@ -134,6 +164,12 @@ async fn every_job_says_whose_machine_it_is_and_whether_it_changes_it() {
         (Verb::Update, Kind::Host, Some(host)),
         (Verb::Create, Kind::Peer, Some(peer())),
         (Verb::Update, Kind::Links, Some(links)),
+        (Verb::Create, Kind::Host, Some(kubernetes("v1.35.2"))),
+        (Verb::Create, Kind::Balancer, Some(balancer.clone())),
+        (Verb::Update, Kind::Balancer, Some(balancer)),
+        (Verb::Create, Kind::ApiProxy, Some(proxy)),
+        (Verb::Delete, Kind::Balancer, None),
+        (Verb::Delete, Kind::ApiProxy, None),
         (Verb::Delete, Kind::Host, None),
         (Verb::Delete, Kind::Peer, None),
         (Verb::Delete, Kind::Links, None),
@@ -183,6 +219,72 @@ async fn a_machine_that_wants_the_agent_gets_it_once() {
 }
 
 #[tokio::test]
+async fn packages_from_here_are_brought_to_whoever_wants_them() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("bin")).unwrap();
+    std::fs::write(folder.path().join("bin/kubeadm"), "x").unwrap();
+    let path = folder.path().to_str().unwrap().to_owned();
+    let says = ["wants packages\n", "", "", ""];
+    let packages = Some(Packages::Directory(path));
+    let (hosts, asked) = hosts_with(&says, None, true, packages);
+    let spec = kubernetes("v1.35.2");
+    let create = call(Verb::Create, Some(spec.clone()), Kind::Host, &[]);
+    for _ in 0..2 {
+        assert_eq!(hosts.call(&create).await, Ok(Reply::Done));
+    }
+    let asked = asked.lock().unwrap();
+    let titles: Vec<_> = asked.iter().map(|a| (a.title, a.input)).collect();
+    let prepare = ("prepare the machine for Kubernetes", false);
+    let bring = ("bring the packages of Kubernetes", true);
+    assert_eq!(titles, [prepare, bring, prepare, prepare]);
+    let digest = argument(&asked[0], "Q_FROM").unwrap();
+    assert_eq!(digest.len(), 64);
+    assert!(asked.iter().all(|a| argument(a, "Q_FROM") == Some(digest)));
+    for (name, value) in [
+        ("Q_KUBERNETES", "1.35.2"),
+        ("Q_SOURCE", "directory"),
+        ("Q_REGISTRY", ""),
+        ("Q_PODS", "10.244.7.0/24 10.244.0.0/16"),
+        ("Q_PRINT", &format!("{:016x}", spec.fingerprint())),
+    ] {
+        assert_eq!(argument(&asked[0], name), Some(value), "{name}");
+    }
+    let net = argument(&asked[0], "Q_POD_NET").unwrap();
+    for part in [r#""subnet": "10.244.7.0/24""#, r#""mtu": 1420"#] {
+        assert!(net.contains(part), "{net}");
+    }
+}
+
+#[tokio::test]
+async fn packages_that_do_not_stay_are_not_brought_for_ever() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("bin")).unwrap();
+    std::fs::write(folder.path().join("bin/kubeadm"), "x").unwrap();
+    let path = folder.path().to_str().unwrap().to_owned();
+    let says = ["wants packages\n", "", "wants packages\n"];
+    let (hosts, _) = hosts_with(&says, None, true, Some(Packages::Directory(path)));
+    let create = call(Verb::Create, Some(kubernetes("1.35.2")), Kind::Host, &[]);
+    let fault = hosts.call(&create).await.unwrap_err();
+    assert_eq!(fault.class, FaultClass::Retryable);
+}
+
+#[tokio::test]
+async fn a_node_knows_where_its_packages_are() {
+    let url = "https://example.com/k.tar.gz".to_owned();
+    for (packages, source, from) in [
+        (None, "repository", "https://pkgs.k8s.io/core:/stable:"),
+        (Some(Packages::Archive(url.clone())), "archive", &*url),
+    ] {
+        let (hosts, asked) = hosts_with(&[""], None, true, packages);
+        let create = call(Verb::Create, Some(kubernetes("1.35.2")), Kind::Host, &[]);
+        assert_eq!(hosts.call(&create).await, Ok(Reply::Done));
+        let asked = asked.lock().unwrap();
+        assert_eq!(argument(&asked[0], "Q_SOURCE"), Some(source));
+        assert_eq!(argument(&asked[0], "Q_FROM"), Some(from));
+    }
+}
+
+#[tokio::test]
 async fn a_peer_without_a_key_is_no_peer() {
     for said in ["", "key nonsense\n"] {
         let (hosts, _) = hosts(&[said], None, true);
@@ -216,10 +318,6 @@ async fn links_carry_the_fingerprint_of_the_whole_table() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_said_without_a_connection() {
-    let kubernetes = Spec::Host {
-        kubernetes: "1.33".to_owned(),
-        pods: None,
-    };
     let etcd = Spec::EtcdMember {
         heartbeat_ms: 100,
         election_ms: 1000,
@@ -231,7 +329,7 @@ async fn what_cannot_be_done_is_said_without_a_connection() {
         (
             Verb::Create,
             Kind::Host,
-            Some(kubernetes),
+            Some(kubernetes("1.33")),
             FaultClass::Invalid,
         ),
         (

@@ -15,7 +15,12 @@ pub(crate) fn view(probe: &str, owner: &str) -> HostView {
         return view;
     }
     if let Some(host) = facts.one("host") {
-        view.installed.push((Kind::Host, host_print(host)));
+        let print = if facts.kubernetes_is_sound() {
+            host_print(host)
+        } else {
+            0
+        };
+        view.installed.push((Kind::Host, print));
     }
     if let Some(print) = facts.stored("fingerprint") {
         let sound = facts.peer_is_sound();
@@ -26,6 +31,11 @@ pub(crate) fn view(probe: &str, owner: &str) -> HostView {
     if facts.has("links") {
         view.installed.push((Kind::Links, facts.links_print()));
     }
+    view.installed
+        .extend(facts.all("node").iter().filter_map(|line| node(line)));
+    view.installed
+        .extend(facts.all("proxy").iter().filter_map(|line| haproxy(line)));
+    view.installed.sort_unstable();
     view
 }
 
@@ -35,6 +45,39 @@ fn host_print(fact: &str) -> u64 {
         Some((print, "1")) => hex(print),
         _ => 0,
     }
+}
+
+/// What kubeadm has set up: its name, its fingerprint, whether the file is there that it leaves,
+/// whether kubelet runs.
+fn node(line: &str) -> Option<(Kind, u64)> {
+    let (name, rest) = line.split_once(' ')?;
+    let kind = match name {
+        "etcd" => Kind::EtcdMember,
+        "control-plane" => Kind::ControlPlane,
+        "worker" => Kind::Worker,
+        _ => return None,
+    };
+    let print = match rest.split(' ').collect::<Vec<_>>()[..] {
+        [print, "yes", "yes"] => hex(print),
+        _ => 0,
+    };
+    Some((kind, print))
+}
+
+/// One of our HAProxies: its name, its fingerprint, digests of its files as they were and as they
+/// are, whether it works.
+fn haproxy(line: &str) -> Option<(Kind, u64)> {
+    let (name, rest) = line.split_once(' ')?;
+    let kind = match name {
+        "balancer" => Kind::Balancer,
+        "api-proxy" => Kind::ApiProxy,
+        _ => return None,
+    };
+    let print = match rest.split(' ').collect::<Vec<_>>()[..] {
+        [print, stored, found, "yes"] if stored == found => hex(print),
+        _ => 0,
+    };
+    Some((kind, print))
 }
 
 /// 0 for what is no fingerprint.
@@ -76,6 +119,15 @@ impl<'a> Facts<'a> {
         lines
             .find(|(word, _)| *word == name)
             .map(|(_, value)| value)
+    }
+
+    /// Digests of the files as they were and as they are; whether there are kubeadm and kubelet,
+    /// and whether containerd runs. Where there is to be no Kubernetes, nothing is amiss.
+    fn kubernetes_is_sound(&self) -> bool {
+        self.one("kubernetes").is_none_or(|fact| {
+            let words: Vec<_> = fact.split(' ').collect();
+            matches!(words[..], [stored, found, "yes", "yes", "yes"] if stored == found)
+        })
     }
 
     /// The interface lives as it is stored, and comes back after a boot where systemd runs.

@@ -146,7 +146,7 @@ fn check_ports(task: &Task, ports: &Ports) -> Result<(), DriveError> {
     if spec.kubernetes.is_some() && ports.cluster.is_none() {
         return Err(DriveError::NoPort {
             lane: Lane::Cluster,
-            fix: "leave out `spec.kubernetes`: machines and their mesh are made without it",
+            fix: "whoever starts the driver gives it a port to the cluster",
         });
     }
     Ok(())

@@ -18,6 +18,6 @@ pub use lock::{Holder, Lock, LockError, Unlocked, unlock};
 pub use progress::{Board, Row, Stage};
 pub use store::{
     Document, Inventory, Machine, PinChanged, PinSource, PinnedKey, Pins, RunRecord, Store,
-    StoreError, draw,
+    StoreError, draw, unix_ms,
 };
 pub use trace::{Difference, Replayed, Verdict, replay};

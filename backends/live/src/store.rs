@@ -22,7 +22,7 @@ mod schema;
 pub use document::Document;
 pub use error::StoreError;
 pub use inventory::{Inventory, Machine, PinChanged, PinSource, PinnedKey, Pins};
-pub use runs::RunRecord;
+pub use runs::{RunRecord, unix_ms};
 
 pub(crate) use inventory::Sighting;
 pub(crate) use runs::TraceLine;
@@ -145,6 +145,7 @@ impl Store {
         }
         let meta = schema::Meta::read(&connection, &path)?;
         let tip = journal::verify(&connection, &path, &meta)?;
+        journal::fits(&connection, &path)?;
         let mut store = Self {
             connection,
             path,

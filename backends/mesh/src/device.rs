@@ -241,15 +241,34 @@ impl Device {
 
     /// A fresh tunnel under a fresh index.
     fn renew(&mut self, cell: &Arc<Cell>) {
-        self.by_index.retain(|_, held| !Arc::ptr_eq(held, cell));
-        let index = loop {
+        let index = self.draw_index();
+        cell.lock().renew(self.identity.as_ref(), index);
+        self.listen(cell, index);
+    }
+
+    /// The same for another preshared key: the session that stands goes on.
+    fn succeed(&mut self, cell: &Arc<Cell>) {
+        let index = self.draw_index();
+        cell.lock().succeed(self.identity.as_ref(), index);
+        self.listen(cell, index);
+    }
+
+    /// Datagrams for the index, and for what the peer still listens under, are the peer's.
+    fn listen(&mut self, cell: &Arc<Cell>, index: u32) {
+        let peer = cell.lock();
+        self.by_index
+            .retain(|index, held| !Arc::ptr_eq(held, cell) || peer.listens_under(*index));
+        drop(peer);
+        self.by_index.insert(index, cell.clone());
+    }
+
+    fn draw_index(&mut self) -> u32 {
+        loop {
             self.next_index = self.next_index.wrapping_add(1) & ((1 << INDEX_BITS) - 1);
             if !self.by_index.contains_key(&self.next_index) {
-                break self.next_index;
+                return self.next_index;
             }
-        };
-        self.by_index.insert(index, cell.clone());
-        cell.lock().renew(self.identity.as_ref(), index);
+        }
     }
 
     fn remove_peers(&mut self, gone: impl Fn(&MeshKey) -> bool) {
@@ -276,7 +295,7 @@ impl Device {
         self.peers.insert(change.key, cell.clone());
         let mut peer = cell.lock();
         let preshared = change.preshared_key.unwrap_or(peer.preshared);
-        let outdated = fresh || preshared != peer.preshared;
+        let outdated = preshared != peer.preshared;
         peer.preshared = preshared;
         if let Some(remote) = change.endpoint {
             peer.endpoint = Some(remote.into());
@@ -285,8 +304,10 @@ impl Device {
         let switched_on = peer.keepalive_s == 0 && asked > 0;
         peer.keepalive_s = asked;
         drop(peer);
-        if outdated {
+        if fresh {
             self.renew(&cell);
+        } else if outdated {
+            self.succeed(&cell);
         }
         self.allow(change, &cell);
         if switched_on {

@@ -2,7 +2,8 @@
 //!
 //! The tunnel's states and timers are boringtun's ([`Tunn`]), which reads a clock of its own. What
 //! boringtun leaves to its host is here: roaming, keepalive that outlives a peer's absence, when
-//! the last handshake was. Does not know which addresses lie behind the peer.
+//! the last handshake was, and that a session outlives a change of the preshared key. Does not know
+//! which addresses lie behind the peer.
 
 use crate::datagrams::{Datagrams, Endpoint};
 use crate::keys::PresharedKey;
@@ -19,6 +20,8 @@ use std::time::Duration;
 pub(crate) const OVERHEAD_BYTES: usize = 32;
 /// The longest message of the protocol but data: a handshake's initiation.
 const MESSAGE_BYTES: usize = 148;
+const INITIATION: u8 = 1;
+const RESPONSE: u8 = 2;
 const COOKIE_REPLY: u8 = 3;
 const DATA: u8 = 4;
 /// Data came and nothing left since: an empty packet is due (whitepaper, section 6.5).
@@ -44,9 +47,20 @@ pub(crate) struct Identity {
     pub(crate) limiter: Arc<RateLimiter>,
 }
 
+/// The tunnel from before the preshared key changed. A preshared key counts at handshakes only:
+/// until the first one with the new key has succeeded, data goes by the session that stands. All
+/// handshakes are the new tunnel's.
+struct Former {
+    index: u32,
+    tunnel: Tunn,
+}
+
 pub(crate) struct Peer {
     key: MeshKey,
+    /// Under which the other side names our tunnel.
+    index: u32,
     tunnel: Option<Tunn>,
+    former: Option<Former>,
     pub(crate) preshared: Option<PresharedKey>,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) keepalive_s: u16,
@@ -68,7 +82,9 @@ impl Peer {
     pub(crate) fn new(key: MeshKey) -> Self {
         Self {
             key,
+            index: 0,
             tunnel: None,
+            former: None,
             preshared: None,
             endpoint: None,
             keepalive_s: 0,
@@ -85,6 +101,28 @@ impl Peer {
     /// A fresh tunnel under `index`, or none while the device has no key. Sessions are lost.
     pub(crate) fn renew(&mut self, identity: Option<&Identity>, index: u32) {
         (self.unconfirmed, self.unanswered, self.owed) = (None, None, None);
+        self.former = None;
+        self.begin(identity, index);
+    }
+
+    /// As [`Self::renew`], but a session that stands is used until there is a new one.
+    pub(crate) fn succeed(&mut self, identity: Option<&Identity>, index: u32) {
+        let stands = |tunnel: &Tunn| tunnel.time_since_last_handshake().is_some();
+        if let Some(tunnel) = self.tunnel.take_if(|tunnel| stands(tunnel)) {
+            let index = self.index;
+            self.former = Some(Former { index, tunnel });
+        }
+        self.begin(identity, index);
+    }
+
+    /// Whether a datagram for this index may be for a tunnel of ours.
+    pub(crate) fn listens_under(&self, index: u32) -> bool {
+        let former = self.former.as_ref();
+        self.index == index || former.is_some_and(|former| former.index == index)
+    }
+
+    fn begin(&mut self, identity: Option<&Identity>, index: u32) {
+        self.index = index;
         self.tunnel = identity.map(|identity| {
             let public = PublicKey::from(self.key.0);
             let secret = identity.secret.clone();
@@ -94,9 +132,20 @@ impl Peer {
         });
     }
 
+    /// The tunnel by which data leaves.
+    fn carrier(&mut self) -> Option<&mut Tunn> {
+        let stands = |former: &Former| former.tunnel.time_since_last_handshake().is_some();
+        self.former = self.former.take().filter(stands);
+        match &mut self.former {
+            Some(former) => Some(&mut former.tunnel),
+            None => self.tunnel.as_mut(),
+        }
+    }
+
     /// Encrypts a packet, or, without a session, keeps it and asks for one.
     pub(crate) fn seal(&mut self, packet: &[u8], now: &Now, out: &mut Datagrams) {
-        let (Some(tunnel), Some(to)) = (&mut self.tunnel, self.endpoint) else {
+        let to = self.endpoint;
+        let (Some(tunnel), Some(to)) = (self.carrier(), to) else {
             return;
         };
         let room = out.room((packet.len() + OVERHEAD_BYTES).max(MESSAGE_BYTES));
@@ -134,7 +183,14 @@ impl Peer {
         out: (&mut Datagrams, &mut Packets),
     ) {
         let (net, host) = out;
-        let Some(tunnel) = &mut self.tunnel else {
+        let mut former = self.former.as_mut();
+        former = former.filter(|former| receiver(datagram) == Some(former.index));
+        let by_former = former.is_some();
+        let tunnel = match former {
+            Some(former) => Some(&mut former.tunnel),
+            None => self.tunnel.as_mut(),
+        };
+        let Some(tunnel) = tunnel else {
             return;
         };
         let room = host.room(datagram.len().max(MESSAGE_BYTES));
@@ -171,6 +227,14 @@ impl Peer {
         self.authenticated(datagram, reply, from, now);
         if data {
             self.owed.get_or_insert(now.steady);
+        }
+        if by_former {
+            // It only had a session to give: what waits, waits for the new tunnel.
+            return;
+        }
+        if matches!(datagram[0], RESPONSE | DATA) {
+            // Both hold the new preshared key.
+            self.former = None;
         }
         if flush {
             self.flush(from, now, net);
@@ -227,6 +291,17 @@ impl Peer {
             | TunnResult::WriteToTunnelV4(..)
             | TunnResult::WriteToTunnelV6(..) => None,
         };
+        if due.is_none()
+            && let Some(former) = &mut self.former
+        {
+            due = match former.tunnel.update_timers(out.room(MESSAGE_BYTES)) {
+                // The next session is to stand on the new preshared key.
+                TunnResult::WriteToNetwork(message) if message[0] == INITIATION => {
+                    length(tunnel.format_handshake_initiation(out.room(MESSAGE_BYTES), false))
+                }
+                other => length(other),
+            };
+        }
         let Some(to) = self.endpoint else {
             return;
         };
@@ -239,6 +314,7 @@ impl Peer {
         let idle = now.steady.saturating_sub(self.last_passed);
         let asked = self.keepalive_s > 0 && idle >= interval;
         if due.is_none() && (asked || since(self.owed) >= Some(PASSIVE_KEEPALIVE)) {
+            let tunnel = self.carrier().expect("there is one");
             due = keep_alive(tunnel, out.room(MESSAGE_BYTES));
         }
         if let Some(len) = due {
@@ -248,7 +324,8 @@ impl Peer {
 
     /// Keepalive, as soon as it is switched on: opens the way back through a NAT.
     pub(crate) fn greet(&mut self, now: &Now, out: &mut Datagrams) {
-        let (Some(tunnel), Some(to)) = (&mut self.tunnel, self.endpoint) else {
+        let to = self.endpoint;
+        let (Some(tunnel), Some(to)) = (self.carrier(), to) else {
             return;
         };
         if let Some(len) = keep_alive(tunnel, out.room(MESSAGE_BYTES)) {
@@ -264,6 +341,17 @@ fn keep_alive(tunnel: &mut Tunn, room: &mut [u8]) -> Option<usize> {
         // Empty packets would only fill the queue.
         tunnel.format_handshake_initiation(room, false)
     })
+}
+
+/// Which of our tunnels a datagram names; an initiation names none.
+fn receiver(datagram: &[u8]) -> Option<u32> {
+    let index = match Tunn::parse_incoming_packet(datagram).ok()? {
+        Packet::HandshakeInit(_) => return None,
+        Packet::HandshakeResponse(message) => message.receiver_idx,
+        Packet::PacketCookieReply(message) => message.receiver_idx,
+        Packet::PacketData(message) => message.receiver_idx,
+    };
+    Some(index >> 8)
 }
 
 /// How long a message to the network is, if there is one.

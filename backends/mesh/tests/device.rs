@@ -275,6 +275,52 @@ fn both_have_to_hold_the_same_preshared_key() {
     assert_eq!(settle(&[&a, &b], &a, a.send(2, b"secret")).len(), 1);
 }
 
+/// Datagrams of one type, as `settle` hands them over.
+fn initiations(sent: &[(SocketAddr, Vec<u8>)]) -> usize {
+    sent.iter().filter(|(_, bytes)| bytes[0] == 1).count()
+}
+
+#[test]
+fn a_session_outlives_a_change_of_the_preshared_key_until_the_next_handshake() {
+    let (mut a, mut b) = two_connected();
+    let shared = |node: &Node, byte| PeerChange {
+        preshared_key: Some(Some(PresharedKey([byte; 32]))),
+        ..PeerChange::of(node.public())
+    };
+    let both_ways = |a: &Node, b: &Node| {
+        for (from, to) in [(a, b), (b, a)] {
+            let came = from.send(to.number, b"data");
+            assert_eq!(initiations(&came.sent), 0, "the session is there");
+            let arrived = settle(&[a, b], from, came);
+            assert_eq!(arrived, [packet(from.number, to.number, b"data")]);
+        }
+    };
+    // One has it before the other, and changes its mind.
+    for byte in [9, 1] {
+        assert!(a.change_peer(shared(&b, byte)).sent.is_empty());
+        both_ways(&a, &b);
+    }
+    // b wants a new session while it still has the old key: a's answer is none to it.
+    let unheard = b.tick(&at_s(1_000)).sent.len();
+    b.send(1, b"nothing comes back");
+    let asked = b.tick(&at_s(1_020));
+    assert_eq!((unheard, initiations(&asked.sent)), (0, 1));
+    assert!(settle(&[&a, &b], &b, asked).is_empty());
+    both_ways(&a, &b);
+    // With the same key on both sides a handshake succeeds, and the old session is not used again.
+    b.change_peer(shared(&a, 1));
+    both_ways(&a, &b);
+    let before = a.send(2, b"by the old session").sent.remove(0).1;
+    a.send(2, b"nothing comes back");
+    let asked = a.tick(&at_s(1_020));
+    assert_eq!(initiations(&asked.sent), 1);
+    settle(&[&a, &b], &a, asked);
+    let after = a.send(2, b"by the new session").sent.remove(0).1;
+    assert_ne!(before[4..8], after[4..8], "another receiver index");
+    both_ways(&a, &b);
+    assert!(b.receive(a.at, &before).packets.is_empty(), "it is gone");
+}
+
 #[test]
 fn keepalive_begins_at_once_and_goes_on_when_it_is_silent() {
     let (mut a, b) = two();
@@ -291,9 +337,10 @@ fn keepalive_begins_at_once_and_goes_on_when_it_is_silent() {
     assert!(a.tick(&at_s(1019)).sent.is_empty());
     assert_eq!(a.tick(&at_s(1020)).sent.len(), 1);
     // Without a session it asks for one.
-    a.change_peer(PeerChange {
-        preshared_key: Some(Some(PresharedKey([1; 32]))),
-        ..PeerChange::of(b.public())
+    let private_key = Some(Some(PrivateKey::from_bytes([77; 32])));
+    a.change(&Change {
+        private_key,
+        ..Change::default()
     });
     assert_eq!(a.tick(&at_s(1030)).sent[0].1.len(), 148);
 }

@@ -91,6 +91,7 @@ fn carry_out(step: &Step, desired: &Desired, seen: &mut Observed) {
             }
             if step.kind == Kind::Worker {
                 join(seen, &machine, false);
+                runs_version(seen, &machine, desired);
             }
         }
         (verb, _) => in_cluster(verb, step, desired, seen),
@@ -133,9 +134,21 @@ fn join(seen: &mut Observed, machine: &ResourceId, control_plane: bool) {
         ready: true,
         schedulable: true,
         control_plane,
+        version: String::new(),
         pods: 0,
         load_permille: 0,
     });
+}
+
+/// The kubelet of a machine has the version that is wanted.
+fn runs_version(seen: &mut Observed, machine: &ResourceId, desired: &Desired) {
+    let kubernetes = desired.topology.manifest.spec.kubernetes.as_ref();
+    let version = format!("v{}", kubernetes.expect("a node of Kubernetes").version);
+    let cluster = seen.cluster.as_mut().unwrap().as_mut().unwrap();
+    let nodes = cluster.nodes.iter_mut();
+    nodes
+        .filter(|node| node.machine == *machine)
+        .for_each(|node| node.version.clone_from(&version));
 }
 
 fn in_cluster(verb: Verb, step: &Step, desired: &Desired, seen: &mut Observed) {
@@ -161,6 +174,10 @@ fn in_cluster(verb: Verb, step: &Step, desired: &Desired, seen: &mut Observed) {
         (Verb::Create | Verb::Update, Kind::ControlPlane) => {
             install(seen, &machine, Kind::ControlPlane, print("control-plane"));
             join(seen, &machine, true);
+            runs_version(seen, &machine, desired);
+        }
+        (Verb::Update, Kind::EtcdMember) => {
+            install(seen, &machine, Kind::EtcdMember, print("etcd"));
         }
         (Verb::Create, Kind::StoragePool) => {
             let print = step.desired.as_ref().unwrap().spec.fingerprint();
@@ -245,6 +262,10 @@ fn every_prefix_of_a_build_leads_to_the_same_world() {
     }
 }
 
+fn plan_of(desired: &Desired, seen: &Observed) -> Plan {
+    plan(desired, seen)
+}
+
 fn titles(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(Step::title).collect()
 }
@@ -293,6 +314,89 @@ fn a_lost_control_plane_leaves_etcd_before_it_is_made_again() {
         plan.steps[0].slack.map(|s| (s.voters, s.healthy)),
         Some((2, 2))
     );
+}
+
+fn with_version(manifest: &Arc<Manifest>, version: &str) -> Arc<Manifest> {
+    let mut manifest = Manifest::clone(manifest);
+    manifest.spec.kubernetes.as_mut().unwrap().version = version.to_owned();
+    Arc::new(manifest)
+}
+
+#[test]
+fn an_upgrade_goes_one_control_plane_at_a_time_and_then_through_the_workers() {
+    let old = three_clouds();
+    let version = old.spec.kubernetes.as_ref().unwrap().version.clone();
+    let (major, minor) = version.split_once('.').unwrap();
+    let minor: u32 = minor.split('.').next().unwrap().parse().unwrap();
+    let new = with_version(&old, &format!("{major}.{}.0", minor + 1));
+    let mut seen = built(&old);
+    let plan = run(&desired(&new), &mut seen);
+    let find = |verb: Verb, kind: Kind| {
+        let steps = plan.steps.iter().enumerate();
+        let fits = steps.filter(|(_, step)| step.verb == verb && step.kind == kind);
+        fits.map(|(at, _)| at as u32).collect::<Vec<_>>()
+    };
+    let planes = find(Verb::Update, Kind::ControlPlane);
+    assert_eq!(planes.len(), 3, "{:#?}", titles(&plan));
+    let later = |at: u32, before: u32| plan.steps[at as usize].after.contains(&before);
+    for pair in planes.windows(2) {
+        let hand_over = find(Verb::MoveLeader, Kind::EtcdMember);
+        let between = hand_over.iter().find(|at| later(pair[1], **at));
+        assert!(later(*between.unwrap(), pair[0]), "{:#?}", titles(&plan));
+    }
+    let judged = |at: &u32| {
+        let change = plan.steps[*at as usize].change.as_ref();
+        matches!(change, Some(MemberChange::Restart(_)))
+    };
+    assert!(
+        planes.iter().all(judged),
+        "the quorum guard sees each of them"
+    );
+    let (drains, workers) = (
+        find(Verb::Drain, Kind::Worker),
+        find(Verb::Update, Kind::Worker),
+    );
+    assert_eq!(drains.len(), workers.len());
+    assert!(drains.iter().all(|at| later(*at, planes[2])));
+    assert!(
+        workers
+            .iter()
+            .all(|at| drains.iter().any(|drain| later(*at, *drain))),
+        "no worker changes before its pods are away"
+    );
+    assert_eq!(
+        titles(&plan_of(&desired(&new), &seen)),
+        Vec::<String>::new()
+    );
+    // Two minor versions at once, or back: nothing of it is done, and why is said.
+    for version in [format!("{major}.{}.0", minor + 3), version] {
+        let plan = plan_of(&desired(&with_version(&old, &version)), &seen);
+        assert_eq!(titles(&plan), Vec::<String>::new(), "{version}");
+        assert!(
+            plan.held
+                .iter()
+                .any(|held| held.reason.contains("control planes run"))
+        );
+    }
+}
+
+#[test]
+fn control_planes_are_left_as_they_are_while_a_member_is_away() {
+    let old = three_clouds();
+    let mut seen = built(&old);
+    let mut manifest = Manifest::clone(&old);
+    let kubernetes = manifest.spec.kubernetes.as_mut().unwrap();
+    kubernetes.cert_sans.push("kube.example.com".to_owned());
+    let manifest = Arc::new(manifest);
+    let cluster = seen.cluster.as_mut().unwrap().as_mut().unwrap();
+    cluster.members[1].healthy = false;
+    let plan = plan(&desired(&manifest), &seen);
+    let touched = plan
+        .steps
+        .iter()
+        .any(|step| step.kind == Kind::ControlPlane);
+    assert!(!touched, "{:#?}", titles(&plan));
+    assert!(plan.held.iter().any(|held| held.reason.contains("healthy")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! From an observation to a plan that is carried out: what memory adds, what the plan is, whether
 //! it stands its check, and whether it is the one that was agreed to.
 
-use super::{Engine, Mode, Phase, etcd_version, fitting, policy};
+use super::{Engine, Mode, Phase, ROUNDS_MAX, etcd_version, fitting, policy};
 use crate::check::{Problem, check};
 use crate::exec::{Executor, Guard, Input, Limits, Setup};
 use crate::graph::Desired;
@@ -67,12 +67,17 @@ impl Engine {
                 .clone()
                 .planned(now, &mut seen.clone(), &mut Vec::new())
         {
-            self.task.agreed = None;
             let found = planned.plan.fingerprint();
             if shown != found {
+                // That a provider could not be asked does not mean that anything has changed.
+                let blind = seen.providers.values().any(Result::is_err);
+                if blind && self.rounds + 1 < ROUNDS_MAX {
+                    return self.again(now, out);
+                }
                 self.seen = Some(seen);
                 return self.finish(Ending::Stale { shown, found }, out);
             }
+            self.task.agreed = None;
         }
         let planned = match self.planned(now, &mut seen, out) {
             Ok(planned) => planned,

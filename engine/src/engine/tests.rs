@@ -2,6 +2,7 @@
 
 mod ground;
 mod lives;
+mod signs;
 
 use super::*;
 use crate::exec::Guard;

@@ -209,3 +209,122 @@ fn after_its_destruction_a_cluster_knows_only_which_keys_are_used_up() {
     };
     assert_eq!(ledger, rest);
 }
+
+#[test]
+fn a_journal_from_elsewhere_is_read_or_named_where_it_is_wrong() {
+    let mut ledger = fresh();
+    let mut journal = vec![
+        Entry::Founded { uid: 7 },
+        Entry::RunStarted {
+            run: 1,
+            plan: 1,
+            steps: 1,
+        },
+    ];
+    for entry in [
+        allocated(),
+        Entry::Met { peer: peer(1) },
+        started(&ledger, Verb::Create),
+        finished(Verb::Create, Ok(())),
+    ] {
+        ledger.apply(&entry);
+        journal.push(entry);
+    }
+    assert_eq!(Ledger::read(&journal), Ok(ledger));
+    // Whichever entry but the last is missing, one that follows cannot stand where it does.
+    let misfits = [
+        (1, "run 1 started", "a journal begins with the founding"),
+        (2, "started create shop/cp/1", "run 1 is not the one"),
+        (3, "met shop/cp/1", "the mesh address it was given"),
+    ];
+    for (number, entry, why) in misfits {
+        let mut mangled = journal.clone();
+        mangled.remove(number - 1);
+        let misfit = Ledger::read(&mangled).unwrap_err();
+        assert_eq!(misfit.entry, entry);
+        assert!(misfit.why.contains(why), "{misfit}");
+        let found = mangled[misfit.number as usize - 1].title();
+        assert_eq!(found, entry, "{misfit}: counted from 1");
+    }
+    journal.swap(4, 5);
+    let misfit = Ledger::read(&journal).unwrap_err();
+    assert_eq!(
+        misfit.to_string(),
+        "entry 5 of the journal (finished create shop/cp/1) cannot stand there: only an \
+         announced call ends: create shop/cp/1"
+    );
+}
+
+fn forgotten() -> Entry {
+    Entry::Forgotten {
+        machine: machine(),
+        reason: "burnt".to_owned(),
+        at_ms: 1,
+    }
+}
+
+#[test]
+fn of_what_is_forgotten_only_its_address_and_its_used_keys_are_known() {
+    let host = machine().child("host");
+    let entry = |ledger: &Ledger, resource: &ResourceId, verb| Entry::Started {
+        run: 1,
+        step: 0,
+        resource: resource.clone(),
+        verb,
+        key: ledger.key(resource, verb),
+        attempt: 1,
+    };
+    let mut ledger = fresh();
+    ledger.apply(&allocated());
+    ledger.apply(&Entry::Met { peer: peer(1) });
+    ledger.apply(&entry(&ledger, &host, Verb::Create));
+    ledger.apply(&Entry::Finished {
+        run: 1,
+        step: 0,
+        resource: host.clone(),
+        verb: Verb::Create,
+        outcome: Ok(()),
+    });
+    let founding = machine().child("control-plane");
+    ledger.apply(&entry(&ledger, &founding, Verb::Init));
+    let neighbour = ResourceId::new("shop/cp/10");
+    ledger.apply(&entry(&ledger, &neighbour, Verb::Create));
+    assert!(ledger.knows(&machine()) && ledger.prepared.contains(&machine()));
+    assert_eq!(ledger.founder, Some(machine()));
+    let before = ledger.clone();
+
+    ledger.apply(&forgotten());
+    assert!(!ledger.knows(&machine()));
+    let rest = Ledger {
+        uid: Some(7),
+        runs: 1,
+        running: true,
+        addresses: before.addresses.clone(),
+        in_flight: BTreeMap::from([(neighbour, Verb::Create)]),
+        incarnations: BTreeMap::from([(host.clone(), 2), (founding.clone(), 1)]),
+        ..Ledger::default()
+    };
+    assert_eq!(ledger, rest);
+    for (resource, verb) in [(&host, Verb::Create), (&founding, Verb::Init)] {
+        let (old, new) = (before.key(resource, verb), ledger.key(resource, verb));
+        assert_ne!(old, new, "{resource}: the old key would make nothing");
+    }
+
+    // Of a cluster that surely exists, where it was founded stays known.
+    let mut founded = before;
+    founded.apply(&Entry::Finished {
+        run: 1,
+        step: 0,
+        resource: founding,
+        verb: Verb::Init,
+        outcome: Ok(()),
+    });
+    founded.apply(&forgotten());
+    assert_eq!((founded.founder, founded.founded), (Some(machine()), true));
+}
+
+#[test]
+#[should_panic(expected = "only what is known is forgotten")]
+fn a_stranger_is_not_forgotten() {
+    fresh().apply(&forgotten());
+}

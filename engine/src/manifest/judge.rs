@@ -116,6 +116,7 @@ pub const CODES: &[&str] = &[
     "host-inside-cidr",
     "mesh-too-small",
     "pods-too-small",
+    "bridge-pods-too-small",
     "services-too-small",
     "services-too-large",
     "provider-network-too-small",

@@ -123,9 +123,26 @@ pub struct Kubernetes {
     /// Further settings of kube-proxy, in the words of `KubeProxyConfiguration`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kube_proxy: BTreeMap<String, serde_json::Value>,
+    /// How nodes get another version.
+    #[serde(default)]
+    pub upgrade: Upgrade,
     /// Checks of `kubeadm`'s preflight that only warn, by its own names; `all` for all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore_preflight_errors: Vec<String>,
+}
+
+/// How nodes get another version. Control planes always go one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Upgrade {
+    /// So many workers of a pool at a time.
+    pub max_unavailable: u32,
+}
+
+impl Default for Upgrade {
+    fn default() -> Self {
+        Self { max_unavailable: 1 }
+    }
 }
 
 /// Where nodes get Kubernetes from. Exactly one of the fields.

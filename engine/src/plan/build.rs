@@ -8,6 +8,7 @@ mod leaving;
 mod members;
 mod mesh;
 mod nodes;
+mod upgrade;
 
 use super::condition::{Condition, conditions};
 use super::draft::{Draft, Ref};
@@ -36,7 +37,10 @@ pub fn plan(desired: &Desired, seen: &Observed) -> Plan {
         members_last: None,
         entering: Vec::new(),
         rebalanced: Vec::new(),
+        planes_last: None,
+        skew: None,
     };
+    build.skew = build.find_skew();
     build.hold_silent();
     build.shared();
     build.remove_dead_members();
@@ -74,6 +78,10 @@ struct Build<'a> {
     entering: Vec<Ref>,
     /// Steps that change balancers: what leaves waits until nobody sends to it any more.
     rebalanced: Vec<Ref>,
+    /// The last change of a control plane that is in.
+    planes_last: Option<Ref>,
+    /// Why nothing of Kubernetes may be made or changed.
+    skew: Option<String>,
 }
 
 impl<'a> Build<'a> {
@@ -181,7 +189,14 @@ fn foresee_slack(plan: &mut Plan, members: &[MemberView]) {
             (Some(MemberChange::Remove(machine)), _) => {
                 voters.remove(machine);
             }
-            (Some(MemberChange::AddLearner(_) | MemberChange::MoveLeader(_)), _) => {}
+            (
+                Some(
+                    MemberChange::AddLearner(_)
+                    | MemberChange::MoveLeader(_)
+                    | MemberChange::Restart(_),
+                ),
+                _,
+            ) => {}
         }
         let healthy = voters.values().filter(|healthy| **healthy).count() as u32;
         step.slack = Some(Slack {

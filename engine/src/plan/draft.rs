@@ -103,6 +103,11 @@ impl Draft {
         }
     }
 
+    /// A step is judged by the quorum guard as this change.
+    pub(super) fn judged(&mut self, step: Ref, as_change: MemberChange) {
+        self.graph[step].change = Some(as_change);
+    }
+
     /// `later` needs `earlier` to succeed.
     pub(super) fn after(&mut self, later: Ref, earlier: Ref) {
         let edge = self.edge(later, earlier, Edge::After);

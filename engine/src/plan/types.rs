@@ -68,6 +68,21 @@ impl Step {
     pub fn title(&self) -> String {
         format!("{} {}", self.verb, self.resource)
     }
+
+    /// What carrying it out depends on, on top of a hash.
+    fn print(&self, hash: u64) -> u64 {
+        let desired = self.desired.as_ref();
+        let spec = desired.map_or(0, |desired| desired.spec.fingerprint());
+        let own = mix(self.resource.number() ^ (self.verb as u64)) ^ spec;
+        // Lists of needs with their lengths: the end of one is not the beginning of the next.
+        let needs = |hash: u64, list: &[u32]| {
+            let length = mix(hash ^ list.len() as u64);
+            list.iter()
+                .fold(length, |hash, step| mix(hash ^ u64::from(*step)))
+        };
+        let needed = needs(needs(mix(hash ^ own), &self.after), &self.settled);
+        mix(needed ^ self.until.map_or(0, Until::print))
+    }
 }
 
 /// Whether a step can be taken back.
@@ -110,6 +125,18 @@ pub enum Until {
     Outdated,
 }
 
+impl Until {
+    /// Never 0, which is nothing that is waited for.
+    fn print(self) -> u64 {
+        match self {
+            Self::Running => 1,
+            Self::Absent => 2,
+            Self::Outdated => 3,
+            Self::Elapsed(span) => mix(span.0) | 1 << 63,
+        }
+    }
+}
+
 /// A change of etcd's membership.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,6 +149,8 @@ pub enum MemberChange {
     MoveLeader(ResourceId),
     /// A member leaves.
     Remove(ResourceId),
+    /// A member is away for a moment, and comes back.
+    Restart(ResourceId),
 }
 
 /// How many more voters may fail before quorum is lost.
@@ -153,26 +182,77 @@ impl fmt::Display for Slack {
 }
 
 impl Plan {
-    /// Equal exactly where the same steps come in the same order.
+    /// Equal exactly where the same steps come in the same order, each with the same needs and
+    /// waiting for the same.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        self.steps
-            .iter()
-            .fold(self.steps.len() as u64, |hash, step| {
-                let spec = step
-                    .desired
-                    .as_ref()
-                    .map_or(0, |desired| desired.spec.fingerprint());
-                let own = mix(step.resource.number() ^ (step.verb as u64)) ^ spec;
-                step.after
-                    .iter()
-                    .fold(mix(hash ^ own), |hash, dep| mix(hash ^ u64::from(*dep)))
-            })
+        let steps = self.steps.iter();
+        steps.fold(self.steps.len() as u64, |hash, step| step.print(hash))
     }
 
     /// Nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str) -> Step {
+        Step {
+            resource: ResourceId::new(name),
+            kind: Kind::Machine,
+            verb: Verb::Describe,
+            lane: Lane::Hosts,
+            desired: None,
+            reason: String::new(),
+            after: Vec::new(),
+            settled: Vec::new(),
+            reversible: Reversibility::ReadOnly,
+            expected: Span::ZERO,
+            deadline: Span::ZERO,
+            change: None,
+            slack: None,
+            until: None,
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_tells_what_is_done_needed_and_waited_for() {
+        let steps = ["shop/w/1", "shop/w/2", "shop/w/3"].map(step);
+        let changed = |change: fn(&mut Step)| {
+            let mut steps = steps.to_vec();
+            change(&mut steps[2]);
+            let plan = Plan {
+                steps,
+                ..Plan::default()
+            };
+            plan.fingerprint()
+        };
+        let variants: [fn(&mut Step); 13] = [
+            |_| {},
+            |step| step.resource = ResourceId::new("shop/w/4"),
+            |step| step.verb = Verb::Delete,
+            |step| step.after = vec![0],
+            |step| step.after = vec![1],
+            |step| step.settled = vec![0],
+            |step| step.settled = vec![0, 1],
+            |step| (step.after, step.settled) = (vec![0], vec![1]),
+            |step| step.until = Some(Until::Running),
+            |step| step.until = Some(Until::Absent),
+            |step| step.until = Some(Until::Outdated),
+            |step| step.until = Some(Until::Elapsed(Span::from_secs(1))),
+            |step| step.until = Some(Until::Elapsed(Span::from_secs(2))),
+        ];
+        let prints = variants.map(changed);
+        for (at, print) in prints.iter().enumerate() {
+            assert!(!prints[..at].contains(print), "variant {at}");
+            assert_eq!(*print, changed(variants[at]), "variant {at}, again");
+        }
+        // Words for people are no part of it.
+        assert_eq!(changed(|step| step.reason = "why".to_owned()), prints[0]);
     }
 }

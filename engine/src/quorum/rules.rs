@@ -116,6 +116,8 @@ pub fn etcd_judges(
             Some(member) if !member.learner => may_remove(member, members, voters, healthy),
             Some(_) | None => Ok(()),
         },
+        // Nobody asks etcd.
+        MemberChange::Restart(_) => Ok(()),
     }
 }
 

@@ -299,10 +299,11 @@ fn repair_never_comes_to_a_dead_end() {
 }
 
 fn change_of(kind: u8, who: u32) -> MemberChange {
-    match kind % 5 {
+    match kind % 6 {
         0 => MemberChange::AddLearner(id(who)),
         1 => MemberChange::Promote(id(who)),
         2 => MemberChange::MoveLeader(id(who)),
+        3 => MemberChange::Restart(id(who)),
         _ => MemberChange::Remove(id(who)),
     }
 }
@@ -334,6 +335,7 @@ fn make(change: &MemberChange, view: &mut Vec<MemberView>, healthy: bool) {
             }
         }
         MemberChange::Remove(id) => view.retain(|m| m.machine != *id),
+        MemberChange::Restart(_) => {}
     }
 }
 

@@ -161,6 +161,7 @@ fn series(ms: u64) -> Series {
             (at(334), 3, 3),
         ],
         success: vec![client("shoppers", 50, gap), client("operators", 2, gap / 4)],
+        costs: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was measured, against what was expected.
 
-use super::play::{Injected, Play, Played};
+use super::evidence::{Evidence, Measured, Played, leaderless};
+use super::play::Play;
 use crate::outcome::{Held, Unit, Verdict};
 use crate::scenario::{Amount, Expectation, Measure};
 use crate::traffic::Stats;
@@ -19,14 +20,17 @@ pub(super) fn all(play: &Play<'_>) -> Vec<Held> {
     if play.phases.is_empty() {
         return held;
     }
-    held.extend(by_design(play));
-    held.extend(
-        play.prepared
-            .scenario
-            .expect
-            .iter()
-            .map(|expected| judge(play, expected)),
-    );
+    held.extend(expectations(play));
+    held
+}
+
+/// What a scenario expects, judged by what was measured, wherever that was: phases that are
+/// unavailable by design first, then the expectations in their order.
+#[must_use]
+pub fn expectations(play: &dyn Evidence) -> Vec<Held> {
+    let mut held = by_design(play);
+    let all = play.scenario().expect.iter();
+    held.extend(all.map(|expected| judge(play, expected)));
     held
 }
 
@@ -78,26 +82,28 @@ fn safety(play: &Play<'_>) -> Vec<Held> {
 
 /// Phases in which the cluster is known not to serve writes: they hold exactly if etcd was
 /// without a leader for most of the time.
-fn by_design(play: &Play<'_>) -> Vec<Held> {
-    let scenario = &play.prepared.scenario;
-    let marked = scenario
+fn by_design(play: &dyn Evidence) -> Vec<Held> {
+    let marked = play
+        .scenario()
         .phases
         .iter()
-        .zip(&play.phases)
+        .zip(play.phases())
         .filter(|(p, _)| p.unavailable_by_design);
     let row = |played: &Played| {
-        let gaps = play.world.watch().leaderless(played.from, played.to);
+        let gaps = leaderless(play.leader(), played.from, played.to);
         let lost: u64 = gaps.iter().map(|(from, to)| to.since(*from).0).sum();
         let whole = played.to.since(played.from).0;
         let unavailable = lost * 2 > whole;
+        let untried = play.untried(&played.name);
+        let measured = format!("no leader for {} of {}", Span(lost), Span(whole));
         Held {
             name: format!("no quorum in \"{}\", as designed", played.name),
-            verdict: if unavailable {
-                Verdict::UnavailableByDesign
-            } else {
-                Verdict::Invalid
+            verdict: match (unavailable, &untried) {
+                (true, _) => Verdict::UnavailableByDesign,
+                (false, Some(_)) => Verdict::Skipped,
+                (false, None) => Verdict::Invalid,
             },
-            detail: format!("no leader for {} of {}", Span(lost), Span(whole)),
+            detail: untried.unwrap_or(measured),
             value: Some(Span(lost).as_ms()),
             unit: Unit::Ms,
         }
@@ -105,32 +111,16 @@ fn by_design(play: &Play<'_>) -> Vec<Held> {
     marked.map(|(_, played)| row(played)).collect()
 }
 
-/// What was measured: a value with its unit, and what to say beside it.
-struct Measured {
-    value: Option<u64>,
-    unit: Unit,
-    detail: String,
-}
-
-impl Measured {
-    fn ms(span: Span, detail: impl Into<String>) -> Self {
-        Self {
-            value: Some(span.as_ms()),
-            unit: Unit::Ms,
-            detail: detail.into(),
-        }
+fn judge(play: &dyn Evidence, expected: &Expectation) -> Held {
+    if let Some(reason) = play.unmeasured(expected) {
+        return Held {
+            name: name(expected),
+            verdict: Verdict::Skipped,
+            detail: reason,
+            value: None,
+            unit: Unit::None,
+        };
     }
-
-    fn count(count: u64, detail: impl Into<String>) -> Self {
-        Self {
-            value: Some(count),
-            unit: Unit::Count,
-            detail: detail.into(),
-        }
-    }
-}
-
-fn judge(play: &Play<'_>, expected: &Expectation) -> Held {
     let measured = measure(play, expected);
     let at_most = expected
         .at_most
@@ -251,41 +241,23 @@ pub(super) fn bound(measure: Measure, amount: &Amount) -> Option<u64> {
     }
 }
 
-fn measure(play: &Play<'_>, expected: &Expectation) -> Measured {
+fn measure(play: &dyn Evidence, expected: &Expectation) -> Measured {
     let (from, to) = interval(play, expected);
     let of = expected.of.as_deref().unwrap_or_default();
-    let watch = play.world.watch();
     match expected.measure {
         Measure::Leaderless => {
-            let gaps = watch.leaderless(from, to);
-            let count = gaps.len();
-            Measured::ms(watch.longest_leaderless(from, to), format!("{count} gaps"))
+            let gaps = leaderless(play.leader(), from, to);
+            let spans = gaps.iter().map(|(begin, end)| end.since(*begin));
+            let longest = spans.max().unwrap_or_default();
+            Measured::ms(longest, format!("{} gaps", gaps.len()))
         }
-        Measure::Converged => converged(play, from, to),
         Measure::Availability => availability(play, of, from, to),
         Measure::Recovery => recovery(play, of, from, to),
         Measure::FailedOutsideElections => outside_elections(play, of, from, to),
-        Measure::LostWrites => {
-            let broken = watch
-                .violations()
-                .iter()
-                .filter(|v| v.invariant == Invariant::Raft);
-            Measured::count(broken.count() as u64, "")
-        }
-        Measure::Replaced => {
-            let within = |(at, _): &&(Time, _)| *at >= from && *at <= to;
-            let all: Vec<String> = watch
-                .replaced()
-                .iter()
-                .filter(within)
-                .map(|(_, id)| id.to_string())
-                .collect();
-            Measured::count(all.len() as u64, all.join(", "))
-        }
         Measure::Machines => at_end(play, expected, |played| played.machines.get(of)),
         Measure::Voters => at_end(play, expected, |played| played.voters.get(of)),
         Measure::FailedCalls => {
-            let before = play.phases.iter().rev().find(|played| played.to <= from);
+            let before = play.phases().iter().rev().find(|played| played.to <= from);
             let before = before
                 .and_then(|played| played.failed_calls.get(of))
                 .copied();
@@ -293,79 +265,52 @@ fn measure(play: &Play<'_>, expected: &Expectation) -> Measured {
             Measured::count(after.unwrap_or(0) - before.unwrap_or(0), "")
         }
         Measure::Elections => {
-            let all = watch
-                .elections()
-                .iter()
-                .filter(|at| **at >= from && **at <= to);
+            let within = |at: &&Time| **at >= from && **at <= to;
+            let all = play.elections().iter().filter(within);
             Measured::count(all.count() as u64, "")
         }
-        Measure::Crashes => Measured::count(u64::from(play.world.crashes()), ""),
-        Measure::Diagnosed => {
-            let found = play.prepared.codes.iter().filter(|code| **code == of);
-            Measured::count(found.count() as u64, play.prepared.codes.join(", "))
-        }
-        Measure::PodsMissing => pods_missing(play, of, from, to),
+        Measure::Converged
+        | Measure::LostWrites
+        | Measure::Replaced
+        | Measure::Crashes
+        | Measure::Diagnosed
+        | Measure::PodsMissing => play.world_measure(expected, from, to),
     }
 }
 
 /// The phase that is meant, or all of them.
-fn interval(play: &Play<'_>, expected: &Expectation) -> (Time, Time) {
+fn interval(play: &dyn Evidence, expected: &Expectation) -> (Time, Time) {
     let named = |played: &&Played| Some(&played.name) == expected.phase.as_ref();
-    let end = play.phases.last().map_or(play.zero, |played| played.to);
-    play.phases
+    let end = play.phases().last().map_or(play.zero(), |played| played.to);
+    play.phases()
         .iter()
         .find(named)
-        .map_or((play.zero, end), |played| (played.from, played.to))
+        .map_or((play.zero(), end), |played| (played.from, played.to))
 }
 
 fn at_end(
-    play: &Play<'_>,
+    play: &dyn Evidence,
     expected: &Expectation,
     get: impl Fn(&Played) -> Option<&u64>,
 ) -> Measured {
     let named = |played: &&Played| Some(&played.name) == expected.phase.as_ref();
-    let played = play.phases.iter().find(named).or(play.phases.last());
+    let played = play.phases().iter().find(named).or(play.phases().last());
     Measured::count(played.and_then(get).copied().unwrap_or(0), "")
 }
 
-fn population(play: &Play<'_>, name: &str) -> Option<u16> {
-    let names = play.world.watch().populations();
+fn population(play: &dyn Evidence, name: &str) -> Option<u16> {
+    let names = play.populations();
     names
         .iter()
         .position(|known| known == name)
         .map(|number| number as u16)
 }
 
-fn converged(play: &Play<'_>, from: Time, to: Time) -> Measured {
-    let within = |i: &&Injected| i.from >= from && i.from <= to;
-    let last = play
-        .injected
-        .iter()
-        .filter(within)
-        .map(|i| i.to)
-        .chain(
-            play.changed
-                .iter()
-                .copied()
-                .filter(|at| *at >= from && *at <= to),
-        )
-        .max()
-        .unwrap_or(from);
-    match play.world.watch().calm_after(last) {
-        Some(at) => Measured::ms(at.since(last), ""),
-        None => Measured {
-            value: None,
-            unit: Unit::Ms,
-            detail: "the orchestrator still found something to do at the end".to_owned(),
-        },
-    }
-}
-
-fn availability(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
+fn availability(play: &dyn Evidence, of: &str, from: Time, to: Time) -> Measured {
     let (mut ok, mut ended) = (0, 0);
-    for number in 0..play.world.watch().populations().len() as u16 {
-        if of.is_empty() || play.world.watch().population(number) == of {
-            let (good, all) = play.world.traffic().stats(number).between(from, to);
+    for number in 0..play.populations().len() as u16 {
+        if of.is_empty() || play.populations()[usize::from(number)] == of {
+            let (good, all) = play.stats(number).between(from, to);
             ok += good;
             ended += all;
         }
@@ -379,7 +324,7 @@ fn availability(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
     }
 }
 
-fn recovery(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
+fn recovery(play: &dyn Evidence, of: &str, from: Time, to: Time) -> Measured {
     let Some(number) = population(play, of) else {
         return Measured {
             value: None,
@@ -387,13 +332,13 @@ fn recovery(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
             detail: format!("no clients called {of}"),
         };
     };
-    let stats = play.world.traffic().stats(number);
+    let stats = play.stats(number);
     let mut worst = (Span::ZERO, String::new());
-    for (index, injected) in play.injected.iter().enumerate() {
+    for (index, injected) in play.injected().iter().enumerate() {
         if injected.from < from || injected.from > to {
             continue;
         }
-        let next = play.injected[index + 1..]
+        let next = play.injected()[index + 1..]
             .iter()
             .find(|next| next.from > injected.from);
         let until = next
@@ -407,20 +352,20 @@ fn recovery(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
     Measured::ms(worst.0, worst.1)
 }
 
-fn outside_elections(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
+fn outside_elections(play: &dyn Evidence, of: &str, from: Time, to: Time) -> Measured {
     let Some(number) = population(play, of) else {
         return Measured::count(0, format!("no clients called {of}"));
     };
-    let gaps = play.world.watch().leaderless(play.zero, to);
+    let gaps = leaderless(play.leader(), play.zero(), to);
     // A leader that hands over leaves no gap, and drops what it was just proposing.
-    let changes = play.world.watch().elections().iter();
+    let changes = play.elections().iter();
     let gaps = gaps.iter().copied();
     let gaps: Vec<(Time, Time)> = gaps.chain(changes.map(|at| (*at, *at))).collect();
     let excused = |start: Time, end: Time| {
         gaps.iter()
             .any(|(begin, stop)| start <= *stop + SETTLE && end >= *begin)
     };
-    let stats = play.world.traffic().stats(number);
+    let stats = play.stats(number);
     let failed = stats
         .failures
         .iter()
@@ -429,36 +374,9 @@ fn outside_elections(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measure
         .filter(|f| !excused(f.start, f.end))
         .map(|f| f.start)
         .collect();
-    let first = outside.first().map(|at| Time(at.since(play.zero).0));
+    let first = outside.first().map(|at| Time(at.since(play.zero()).0));
     let detail = first.map_or(String::new(), |at| format!("the first began at {at}"));
     Measured::count(outside.len() as u64, detail)
-}
-
-fn pods_missing(play: &Play<'_>, of: &str, from: Time, to: Time) -> Measured {
-    let Some(id) = play.workloads.get(of) else {
-        return Measured {
-            value: None,
-            unit: Unit::Ms,
-            detail: format!("no workload {of}"),
-        };
-    };
-    let series = play.world.kube().series(*id);
-    let mut longest = Span::ZERO;
-    let mut since: Option<Time> = None;
-    for (at, counts) in series.iter().filter(|(at, _)| *at <= to) {
-        match (counts.ready < counts.desired, since) {
-            (true, None) => since = Some(*at),
-            (false, Some(begin)) => {
-                longest = longest.max(at.max(&from).since(begin.max(from)));
-                since = None;
-            }
-            (true, Some(_)) | (false, None) => {}
-        }
-    }
-    if let Some(begin) = since {
-        longest = longest.max(to.since(begin.max(from)));
-    }
-    Measured::ms(longest, "")
 }
 
 /// The first failure may come later than that: resolvers remember a name for one TTL, and a

@@ -2,6 +2,7 @@
 
 use super::Prepared;
 use super::clients::population;
+use super::evidence::{Injected, Played};
 use crate::kube::WorkloadId;
 use crate::outcome::{Run, Track};
 use crate::scenario::{Asks, Clients, Condition, Fault, FaultVerb, Phase, Start};
@@ -25,28 +26,6 @@ const LOOK: Span = Span::from_ms(100);
 
 /// After the last phase, requests under way may end.
 const COOL_DOWN: Span = Span::from_secs(30);
-
-/// A fault that began.
-#[derive(Debug, Clone)]
-pub(super) struct Injected {
-    pub(super) phase: usize,
-    pub(super) fault: usize,
-    pub(super) label: String,
-    pub(super) from: Time,
-    pub(super) to: Time,
-}
-
-/// A phase that was played.
-#[derive(Debug, Clone)]
-pub(super) struct Played {
-    pub(super) name: String,
-    pub(super) from: Time,
-    pub(super) to: Time,
-    /// Machines by pool, voters by provider, failed calls by provider: at its end.
-    pub(super) machines: BTreeMap<String, u64>,
-    pub(super) voters: BTreeMap<String, u64>,
-    pub(super) failed_calls: BTreeMap<String, u64>,
-}
 
 /// One run under way.
 pub(super) struct Play<'a> {
@@ -196,6 +175,7 @@ impl<'a> Play<'a> {
     fn kind_of(&self, clients: &Clients) -> RequestKind {
         let balancers = &self.prepared.manifest.spec.load_balancers;
         let (balancer, role) = clients.through.split_once('/').unwrap_or_default();
+        let role = role.split('@').next().unwrap_or_default();
         let roles = balancers
             .iter()
             .filter(|lb| lb.name == balancer)

@@ -197,7 +197,26 @@ impl Stats {
         Fortune::Fails
     }
 
-    pub(crate) fn mark(&mut self, at: Time) {
+    /// Counts a request that was made elsewhere than in a simulated world. Requests come in the
+    /// order of their ends.
+    ///
+    /// # Panics
+    /// If a failure ends before the one before it.
+    pub fn count(&mut self, start: Time, end: Time, outcome: Result<(), Cause>) {
+        self.begun += 1;
+        match outcome {
+            Ok(()) => self.succeed(start, end),
+            Err(cause) => self.fail(Failed {
+                start,
+                end,
+                os: Os::Linux,
+                cause,
+            }),
+        };
+    }
+
+    /// An instant of which somebody will want to know when service was there again.
+    pub fn mark(&mut self, at: Time) {
         self.open_marks += 1;
         self.marks.push(Mark {
             at,

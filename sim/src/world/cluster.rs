@@ -4,6 +4,7 @@
 //! takes its time there, and its answer comes back only while the path is open. What etcd's server
 //! itself would refuse is judged by the engine's own rules for its version.
 
+mod founding;
 mod members;
 mod rules;
 mod view;
@@ -12,11 +13,9 @@ use super::control::ControlEvent;
 use super::grounds::led;
 use super::stage::ORCHESTRATOR;
 use super::{Happening, World};
-use crate::etcd::{Etcd, MemberId, Options, Version};
+use crate::etcd::MemberId;
 use crate::kube::DrainOutcome;
-use quorate_engine::engine::etcd_version;
-use quorate_engine::quorum::EtcdVersion;
-use quorate_engine::resource::{Kind, Resource, ResourceId, Spec};
+use quorate_engine::resource::{Kind, ResourceId, Spec};
 use quorate_engine::seam::{Call, CallId, Fault, FaultClass, Outcome, Reply, Verb};
 use quorate_engine::time::Span;
 use std::collections::BTreeMap;
@@ -211,39 +210,6 @@ impl World {
             | Verb::Drain => panic!("{} has no end of this kind", call.verb),
         }
         self.reply(number, Ok(Reply::Done));
-    }
-
-    /// `kubeadm init`. Idempotent: a cluster that this machine founded stays.
-    fn init(&mut self, call: &Call) {
-        let machine = call.target.machine();
-        let host = self.stage.find(&machine).expect("it was reached");
-        if self.etcd.is_some() {
-            return;
-        }
-        let version = etcd_version(&self.manifest);
-        let options = self.etcd_options(version, call.resource.as_deref());
-        let etcd = Etcd::new(options, self.stage.seed, 1);
-        let member = etcd.members().next().expect("one member founds");
-        self.stage.seat_member(member, host);
-        self.etcd = Some(etcd);
-        self.with_etcd(|etcd, ground| etcd.start(ground, member));
-        let resource = call.resource.as_ref().expect("what founds has a spec");
-        self.cloud.mark_installed(&machine, Arc::clone(resource));
-        self.serve_api(&machine, host);
-    }
-
-    fn etcd_options(&self, version: EtcdVersion, resource: Option<&Resource>) -> Options {
-        let mut options = Options::of(Version::new(version.minor, version.patch));
-        if let Some(Spec::EtcdMember {
-            heartbeat_ms,
-            election_ms,
-            ..
-        }) = resource.map(|r| &r.spec)
-        {
-            options.heartbeat_ms = *heartbeat_ms;
-            options.election_ms = *election_ms;
-        }
-        options
     }
 
     fn serve_api(&mut self, machine: &ResourceId, host: u16) {

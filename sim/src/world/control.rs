@@ -117,6 +117,7 @@ impl Control {
             | Entry::Allocated { .. }
             | Entry::Met { .. }
             | Entry::Parted { .. }
+            | Entry::Forgotten { .. }
             | Entry::Destroyed
             | Entry::Started { .. }
             | Entry::Finished { .. }

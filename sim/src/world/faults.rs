@@ -62,6 +62,7 @@ impl World {
             return Err(FaultError { verb: fault.verb });
         };
         self.stage.note(Track::Fault, applied.label.clone());
+        self.with_traffic(|traffic, ground| traffic.mark(ground));
         self.paths_changed();
         self.settle();
         Ok(applied)

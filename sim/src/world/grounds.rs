@@ -33,7 +33,8 @@ impl etcd::Ground for EtcdGround<'_> {
 
     #[inline]
     fn after(&mut self, delay: Span, event: EtcdEvent) {
-        self.stage.after(delay, Happening::Etcd(event));
+        let founding = self.stage.foundings;
+        self.stage.after(delay, Happening::Etcd(founding, event));
     }
 
     #[inline]

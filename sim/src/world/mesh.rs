@@ -82,3 +82,79 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::WorldSettings;
+    use quorate_engine::engine::Mode;
+    use quorate_engine::manifest;
+    use quorate_engine::random::Seed;
+    use quorate_engine::time::{Span, Time};
+
+    const THREE_CLOUDS: &str = include_str!("../../../scenarios/manifests/three-clouds.yaml");
+
+    /// A cluster that is as desired and looked at again and again.
+    fn built() -> World {
+        let loaded = manifest::load(THREE_CLOUDS.as_bytes(), None);
+        let interval = Span::from_secs(30);
+        let mut world = World::new(&WorldSettings {
+            manifest: Arc::new(loaded.manifest.expect("the manifest is sound")),
+            seed: Seed(5),
+            mode: Mode::Keep { interval },
+            patience: Span::from_secs(300),
+            restart: Span::from_secs(5),
+        });
+        world.start_orchestrator();
+        let limit = Time(4 * 3_600 * 1_000_000_000);
+        world.run_until(limit, |world| world.converged_at().is_some());
+        assert!(world.converged_at().is_some() && world.watch().violations().is_empty());
+        world
+    }
+
+    /// Pairs that are found to be apart when the orchestrator has looked again.
+    fn apart(world: &mut World) -> Vec<String> {
+        let later = world.now() + Span::from_secs(90);
+        world.run(later);
+        let violations = world.watch().violations().iter();
+        violations
+            .map(|violation| {
+                assert_eq!(violation.invariant, Invariant::Mesh);
+                violation.text.clone()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_tunnel_that_is_missing_when_all_is_said_to_be_well_is_a_violation() {
+        type Peers = Arc<[PeerFact]>;
+        type Loss = fn(&Peers, &ResourceId) -> Peers;
+        let knows_nobody = |_: &Peers, _: &ResourceId| Arc::default();
+        let knows_another_key = |told: &Peers, other: &ResourceId| {
+            let mut told = told.to_vec();
+            let peer = told.iter_mut().find(|peer| peer.machine == *other);
+            peer.expect("it was told of all").key = MeshKey([1; 32]);
+            told.into()
+        };
+        // What one machine forgets behind the orchestrator's back, and whether of one or of all.
+        let cases: [(Loss, bool); 2] = [(knows_nobody, true), (knows_another_key, false)];
+        for (forget, of_all) in cases {
+            let mut world = built();
+            assert_eq!(apart(&mut world), [""; 0], "nothing is missing yet");
+            let ours = world.control.engine.as_ref().expect("it keeps looking");
+            let ours: Vec<_> = ours.ledger().prepared.iter().cloned().collect();
+            let find = |machine| world.stage.find(machine).expect("it was made");
+            let hosts: Vec<u16> = ours.iter().map(find).collect();
+            let end = &mut world.stage.host_mut(hosts[0]).mesh;
+            end.peers = forget(&end.peers, &ours[1]);
+            let said = apart(&mut world);
+            let others = if of_all { &hosts[1..] } else { &hosts[1..2] };
+            assert_eq!(said.len(), others.len(), "{said:?}");
+            for other in others {
+                let names = [hosts[0], *other].map(|host| world.stage.label(host));
+                let both = |text: &String| names.iter().all(|name| text.contains(name));
+                assert!(said.iter().any(both), "{names:?}: {said:?}");
+            }
+        }
+    }
+}

@@ -146,14 +146,15 @@ impl World {
     }
 
     /// Adds clients at a site, at rest, that come through a role of a load balancer: by its name
-    /// where it has one, else by the address of its first node. None where nothing leads there.
+    /// where it has one, else by the address of its first node; `balancer/role@pool/number`: by the
+    /// address of that node. None where nothing leads there.
     pub fn add_population(
         &mut self,
         name: &str,
         through: &str,
         mut settings: PopulationSettings,
     ) -> Option<u16> {
-        settings.role = self.role(through);
+        settings.role = self.role(through.split('@').next().unwrap_or_default());
         settings.resolvers = settings.site;
         settings.target = self.target_of(through)?;
         self.population_roles.push(settings.role);
@@ -170,6 +171,11 @@ impl World {
     /// The record set that leads to a load balancer, or its first node.
     fn target_of(&self, through: &str) -> Option<Target> {
         let spec = &self.manifest.spec;
+        if let Some((_, node)) = through.split_once('@') {
+            let node = format!("{}/{node}", self.manifest.metadata.name);
+            let host = self.stage.find(&ResourceId::new(node));
+            return host.map(Target::Balancer);
+        }
         let balancer = through.split('/').next()?;
         let named = spec.dns.iter().find(|dns| dns.load_balancer == balancer);
         let record = named.and_then(|dns| {

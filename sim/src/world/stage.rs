@@ -60,6 +60,8 @@ pub(crate) struct Stage {
     pub(crate) notes: Vec<Note>,
     /// Whose host a member is on, by number.
     pub(crate) members: Vec<u16>,
+    /// How many clusters there were before this one: what is due for one of them is void.
+    pub(crate) foundings: u16,
     disks: Vec<Stream>,
     services: Stream,
     /// Median of a synced write on a member's disk.
@@ -86,6 +88,7 @@ impl Stage {
             outbox: VecDeque::new(),
             notes: Vec::new(),
             members: Vec::new(),
+            foundings: 0,
             disks: Vec::new(),
             services: seed.stream("service", "time"),
             fsync_median,
@@ -218,6 +221,15 @@ impl Stage {
             self.disks.push(disk);
         }
         self.host_mut(host).member = Some(member);
+    }
+
+    /// The cluster whose members these were is gone; another one begins.
+    pub(crate) fn forget_members(&mut self) {
+        self.foundings += 1;
+        self.members.clear();
+        for host in self.hosts.iter_mut().flatten() {
+            host.member = None;
+        }
     }
 
     pub(crate) fn host_of(&self, member: MemberId) -> u16 {

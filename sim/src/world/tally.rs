@@ -51,7 +51,7 @@ impl Tally {
 #[inline]
 fn kind(event: &Happening) -> usize {
     match event {
-        Happening::Etcd(event) => match event {
+        Happening::Etcd(_, event) => match event {
             EtcdEvent::Tick(_) => 0,
             EtcdEvent::Deliver { .. } => 1,
             EtcdEvent::Written(_) => 2,

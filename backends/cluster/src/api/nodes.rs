@@ -119,12 +119,20 @@ fn view(cluster: &str, nodes: &[Node], pods: &[Pod]) -> KubernetesView {
             ready: ready(node) == Some(true),
             schedulable: !unschedulable(node),
             control_plane: is_control_plane(node),
+            version: kubelet_version(node),
             pods: here.iter().filter(|pod| moves(pod)).count() as u32,
             load_permille: load(node, here),
         });
     }
     view.nodes.sort_by(|a, b| a.machine.cmp(&b.machine));
     view
+}
+
+fn kubelet_version(node: &Node) -> String {
+    let info = node.status.iter().flat_map(|status| &status.node_info);
+    info.map(|info| info.kubelet_version.clone())
+        .next()
+        .unwrap_or_default()
 }
 
 /// No node takes it, by the scheduler's word.

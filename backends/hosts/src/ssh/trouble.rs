@@ -90,8 +90,8 @@ fn other_key(machine: &ResourceId, log: &str, pin: Option<&str>) -> String {
     let new = shown.unwrap_or("of another type");
     format!(
         "its ssh host key has changed: kept {old}, shown {new}. Either the machine was installed \
-         anew, or somebody stands in between. If it was you: `quorate forget {machine}` and apply \
-         again"
+         anew, or somebody stands in between. If it was you: `quorate forget --host-key {machine}` \
+         and apply again"
     )
 }
 

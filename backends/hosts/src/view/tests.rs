@@ -24,6 +24,12 @@ fn probe() -> String {
         "a line of somebody's login script\n\
          owner {OWNER}\n\
          host 00000000000000aa 1\n\
+         kubernetes s1 s1 yes yes yes\n\
+         node etcd 00000000000000d1 yes yes\n\
+         node control-plane 00000000000000d2 yes yes\n\
+         node worker 00000000000000d3 yes yes\n\
+         proxy balancer 00000000000000e1 s2 s2 yes\n\
+         proxy api-proxy 00000000000000e2 s3 s3 yes\n\
          peer address 10.88.0.1\n\
          peer port 51820\n\
          peer mtu 1420\n\
@@ -46,7 +52,16 @@ fn probe() -> String {
 #[test]
 fn a_sound_machine_shows_what_was_installed() {
     let view = view(&probe(), OWNER);
-    let prints = [(Kind::Host, 0xAA), (Kind::Peer, 0xBB), (Kind::Links, 0xCC)];
+    let prints = [
+        (Kind::Host, 0xAA),
+        (Kind::Peer, 0xBB),
+        (Kind::Links, 0xCC),
+        (Kind::EtcdMember, 0xD1),
+        (Kind::ControlPlane, 0xD2),
+        (Kind::Worker, 0xD3),
+        (Kind::Balancer, 0xE1),
+        (Kind::ApiProxy, 0xE2),
+    ];
     assert_eq!(view.installed, prints);
     assert_eq!(view.mesh_key, Some(MeshKey([1; 32])));
 }
@@ -112,13 +127,53 @@ fn every_difference_is_seen() {
             Kind::Links,
         ),
     ];
+    seen(&cases);
+}
+
+#[test]
+fn every_difference_of_kubernetes_is_seen() {
+    let cases = [
+        (
+            "s1 s1 yes yes yes",
+            "s1 sX yes yes yes".to_owned(),
+            Kind::Host,
+        ),
+        (
+            "s1 s1 yes yes yes",
+            "s1 s1 no yes yes".to_owned(),
+            Kind::Host,
+        ),
+        (
+            "s1 s1 yes yes yes",
+            "s1 s1 yes no yes".to_owned(),
+            Kind::Host,
+        ),
+        (
+            "s1 s1 yes yes yes",
+            "s1 s1 yes yes no".to_owned(),
+            Kind::Host,
+        ),
+        ("d1 yes yes", "d1 no yes".to_owned(), Kind::EtcdMember),
+        ("d1 yes yes", "d1 yes no".to_owned(), Kind::EtcdMember),
+        ("d2 yes yes", "d2 no yes".to_owned(), Kind::ControlPlane),
+        ("d3 yes yes", "d3 yes no".to_owned(), Kind::Worker),
+        ("d3 yes yes", " yes yes".to_owned(), Kind::Worker),
+        ("s2 s2 yes", "s2 sX yes".to_owned(), Kind::Balancer),
+        ("s2 s2 yes", "s2 s2 no".to_owned(), Kind::Balancer),
+        ("s3 s3 yes", "s3 s3 no".to_owned(), Kind::ApiProxy),
+    ];
+    seen(&cases);
+}
+
+/// What was, what is, and the one kind of thing that is not sound because of it.
+fn seen(cases: &[(&str, String, Kind)]) {
     for (was, is, broken) in cases {
-        let changed = probe().replace(was, &is);
+        let changed = probe().replace(was, is);
         assert_ne!(changed, probe(), "{was}");
         for (kind, print) in view(&changed, OWNER).installed {
             assert_eq!(
                 print == 0,
-                kind == broken,
+                kind == *broken,
                 "{kind} after `{was}` became `{is}`"
             );
         }
@@ -131,7 +186,7 @@ fn a_missing_interface_is_seen() {
     let lines = text.lines().filter(|line| !line.starts_with("live-"));
     let view = view(&lines.collect::<Vec<_>>().join("\n"), OWNER);
     assert_eq!(
-        view.installed,
+        view.installed[..3],
         [(Kind::Host, 0xAA), (Kind::Peer, 0), (Kind::Links, 0)]
     );
     assert_eq!(view.mesh_key, None);

@@ -196,6 +196,8 @@ pub(crate) fn settings(machines: Vec<(ResourceId, Reach)>) -> (Settings, Arc<Rem
         machines,
         pins: Arc::clone(&pins) as Arc<dyn Pins>,
         agent_binary: None,
+        packages: None,
+        image_repository: None,
         parallel: 8,
         patience: patience(),
     };

@@ -4,4 +4,5 @@
 mod lab;
 mod mesh;
 mod net;
+mod proxy;
 mod ssh;

@@ -446,3 +446,43 @@ async fn dead_man(world: &World, node: &Node, facts: &[PeerFact]) {
     }
     assert!(node.pings(&world.net.nodes[1]));
 }
+
+#[tokio::test]
+async fn pods_are_routed_through_the_mesh_and_no_longer_when_they_leave() {
+    let Some(world) = World::start(2) else { return };
+    let [a, b] = &world.net.nodes[..] else {
+        unreachable!("two")
+    };
+    let bare = [world.join(a).await, world.join(b).await];
+    let mut facts = bare.clone();
+    for (fact, node) in facts.iter_mut().zip([a, b]) {
+        let subnet = format!("10.244.{}.0/24", node.number);
+        fact.pods = Some(subnet.parse().expect("a network"));
+        node.by_hand(&format!(
+            "ip address add 10.244.{}.1/32 dev lo",
+            node.number
+        ));
+    }
+    let ping = "ping -q -n -c 1 -w 10 -I 10.244.1.1 10.244.2.1";
+    let routes = "ip -4 route show dev quorate0 | cut -d ' ' -f 1 | sort";
+    for _ in 0..2 {
+        for node in [a, b] {
+            world.link(node, &facts).await;
+        }
+        assert_eq!(a.by_hand(routes), "10.244.2.0/24\n10.88.0.2");
+        assert!(a.tries(ping), "pods do not reach each other");
+        assert_eq!(
+            world.probe(a).await.installed,
+            prints(&a.machine(), a, &facts)
+        );
+        // Once more: as it is after this, and back.
+        a.by_hand("ip route delete 10.244.2.0/24 dev quorate0");
+        assert_eq!(world.probe(a).await.installed[2], (Kind::Links, 0));
+    }
+    world.link(a, &bare).await;
+    assert_eq!(a.by_hand(routes), "10.88.0.2");
+    assert!(
+        !a.by_hand("wg show quorate0 allowed-ips")
+            .contains("10.244.")
+    );
+}

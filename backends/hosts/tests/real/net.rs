@@ -30,7 +30,7 @@ pub(crate) struct Node {
 /// What a machine does before its sshd starts: folders that are its own and begin like the host's.
 const SURROUNDINGS: &str = "\
     mount -t tmpfs qhosts \"$1\"
-    for folder in etc opt var/lib; do
+    for folder in etc opt var/lib usr/local; do
         mkdir -p \"$1/$folder\" \"$1/scratch/$folder\"
         mount -t overlay -o \"lowerdir=/$folder,upperdir=$1/$folder,workdir=$1/scratch/$folder\" \
             qhosts \"/$folder\"

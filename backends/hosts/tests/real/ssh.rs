@@ -63,7 +63,13 @@ async fn the_first_key_is_kept_and_another_one_refused() {
     assert_eq!(fault.class, FaultClass::Auth);
     let [old, new] = [&first, &second].map(|sshd| fingerprint(&sshd.host_key).unwrap());
     let address = format!("127.0.0.1:{}", second.port);
-    for part in ["shop/w/1", &address, &old, &new, "quorate forget shop/w/1"] {
+    for part in [
+        "shop/w/1",
+        &address,
+        &old,
+        &new,
+        "quorate forget --host-key shop/w/1",
+    ] {
         assert!(fault.detail.contains(part), "{part} in {fault}");
     }
     assert_eq!(

@@ -73,6 +73,7 @@ impl Contract {
             | Entry::Allocated { .. }
             | Entry::Met { .. }
             | Entry::Parted { .. }
+            | Entry::Forgotten { .. }
             | Entry::Destroyed
             | Entry::RunEnded { .. } => return,
         };

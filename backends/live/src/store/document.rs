@@ -9,7 +9,7 @@ use super::inventory::{Inventory, Pins};
 use super::journal::Tip;
 use super::runs::{RunRecord, TraceLine};
 use super::{NAME, Store, create, schema};
-use quorate_engine::journal::Entry;
+use quorate_engine::journal::{Entry, Ledger};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -112,13 +112,17 @@ impl Store {
     /// Without `force` only a later state of the same lineage goes in.
     ///
     /// # Errors
-    /// If the document is not a later state of what is there, or as with [`Store::open`].
+    /// If the document's journal cannot have come about, if it is not a later state of what is
+    /// there, or as with [`Store::open`].
     pub fn import(
         dir: &Path,
         document: &Document,
         command: &str,
         force: bool,
     ) -> Result<Self, StoreError> {
+        // A checksum that was made anew is no proof: what cannot be followed never goes in.
+        Ledger::read(&document.journal)
+            .map_err(|misfit| StoreError::Document(misfit.to_string()))?;
         let lock = Self::prepare(dir, command)?;
         let path = dir.join(NAME);
         let there = path

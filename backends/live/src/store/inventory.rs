@@ -6,6 +6,7 @@
 use super::error::StoreError;
 use super::runs::unix_ms;
 use super::{Store, Writing};
+use quorate_engine::journal::Entry;
 use quorate_engine::mesh::MeshKey;
 use quorate_engine::resource::{Kind, ResourceId};
 use quorate_engine::seam::{
@@ -75,7 +76,7 @@ struct Book {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{machine} shows another ssh host key than before: it is another machine, or somebody stands \
-     between; if it was reinstalled, `quorate forget {machine}` drops the old key"
+     between; if it was reinstalled, `quorate forget --host-key {machine}` drops the old key"
 )]
 pub struct PinChanged {
     /// Which.
@@ -253,6 +254,24 @@ impl Store {
             })?;
         }
         Ok(known)
+    }
+
+    /// Forgets a machine: the entry that says so goes into the journal, and what is kept of the
+    /// machine goes, its ssh host key with it.
+    ///
+    /// # Errors
+    /// If it cannot be written, or somebody else has written since: then nothing is forgotten.
+    ///
+    /// # Panics
+    /// If the entry says something else.
+    pub fn forget(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let Entry::Forgotten { machine, .. } = entry else {
+            panic!("a machine is forgotten by its own entry: {}", entry.title())
+        };
+        self.write("forget a machine in", |writing| {
+            writing.append(std::slice::from_ref(entry))?;
+            writing.sight(&[Sighting::Removed(machine.clone())])
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! The journal in the file: entries as JSON, each with a checksum over itself and all before it.
 //!
 //! The chain finds what a disk or an editor does: a changed, missing, moved or cut off entry. It
-//! is no seal against whoever can write the file. Knows nothing of what entries mean.
+//! is no seal against whoever can write the file: whether entries can stand where they do is asked
+//! of the engine. Knows nothing of what they mean.
 
 use super::error::{At, StoreError};
 use super::schema::{Meta, chain_start};
 use super::{Store, Writing};
-use quorate_engine::journal::Entry;
+use quorate_engine::journal::{Entry, Ledger};
 use quorate_engine::random::hash_name;
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -95,6 +96,13 @@ pub(super) fn verify(connection: &Connection, path: &Path, meta: &Meta) -> Resul
         return Err(StoreError::corrupt(path, what));
     }
     Ok(tip)
+}
+
+/// Checks that every entry can follow the ones before it.
+pub(super) fn fits(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let entries = read(connection, path)?;
+    let read = Ledger::read(&entries).map(drop);
+    read.map_err(|misfit| StoreError::corrupt(path, misfit.to_string()))
 }
 
 /// Every entry.

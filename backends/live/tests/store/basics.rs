@@ -2,7 +2,7 @@
 
 use super::damage::sql;
 use super::{filled, founded, mode, open};
-use quorate_engine::journal::Entry;
+use quorate_engine::journal::{Entry, Ledger};
 use quorate_engine::mesh::{MeshKey, PeerFact};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{Fault, FaultClass, Verb};
@@ -112,6 +112,44 @@ fn a_machine_that_was_met_is_held_to_its_key_until_that_is_dropped() {
     assert_eq!(pin.unwrap().key, "ssh-ed25519 B");
 }
 
+#[test]
+fn of_a_forgotten_machine_only_the_journal_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let machine = ResourceId::new("shop/w/1");
+    let other = ResourceId::new("shop/w/2");
+    let mut store = open(dir.path()).unwrap();
+    for id in [&machine, &other] {
+        store.pins().trust(id, "ssh-ed25519 A").unwrap();
+    }
+    let journal = store.journal().unwrap();
+    let key = Ledger::replay(&journal).key(&machine, Verb::Create);
+    let begun = Entry::Started {
+        run: 1,
+        step: 0,
+        resource: machine.clone(),
+        verb: Verb::Create,
+        key,
+        attempt: 1,
+    };
+    store.append(&[begun]).unwrap();
+    assert_eq!(store.inventory().unwrap().len(), 2);
+    let entry = Entry::Forgotten {
+        machine: machine.clone(),
+        reason: "burnt".to_owned(),
+        at_ms: 5,
+    };
+    let serial = store.serial();
+    store.forget(&entry).unwrap();
+    assert_eq!(store.serial(), serial + 1, "all of it at once");
+    for store in [store, Store::view(dir.path()).unwrap()] {
+        assert_eq!(store.journal().unwrap().last(), Some(&entry));
+        assert!(store.inventory().unwrap().keys().eq([&other]));
+        assert!(store.pins().get(&machine).is_none());
+        assert!(store.pins().get(&other).is_some());
+    }
+}
+
 /// Entries with every kind of number and text survive the way through the file.
 #[test]
 fn entries_come_back_as_they_were() {
@@ -134,17 +172,42 @@ fn entries_come_back_as_they_were() {
         detail: "Größe; DROP TABLE journal; \0 \u{1F980}".to_owned(),
         after: Some(Span(u64::MAX)),
     };
-    let entries = [
+    let mut entries = vec![
         Entry::Founded { uid: u64::MAX },
+        Entry::RunStarted {
+            run: 1,
+            plan: u64::MAX,
+            steps: u32::MAX,
+        },
+        Entry::Allocated {
+            machine: machine.clone(),
+            address: peer.address,
+        },
         Entry::Met { peer },
+    ];
+    let key = Ledger::replay(&entries).key(&machine, Verb::Create);
+    entries.extend([
+        Entry::Started {
+            run: 1,
+            step: u32::MAX,
+            resource: machine.clone(),
+            verb: Verb::Create,
+            key,
+            attempt: u32::MAX,
+        },
         Entry::Finished {
-            run: u32::MAX,
-            step: 0,
-            resource: machine,
+            run: 1,
+            step: u32::MAX,
+            resource: machine.clone(),
             verb: Verb::Create,
             outcome: Err(fault),
         },
-    ];
+        Entry::Forgotten {
+            machine,
+            reason: "\u{1F525}'\"".to_owned(),
+            at_ms: u64::MAX,
+        },
+    ]);
     store.append(&entries).unwrap();
     drop(store);
     assert_eq!(Store::view(dir.path()).unwrap().journal().unwrap(), entries);

@@ -4,6 +4,7 @@ use super::{filled, open};
 use quorate_engine::journal::Entry;
 use quorate_engine::resource::ResourceId;
 use quorate_live::{Document, Store, StoreError};
+use std::fs;
 use std::path::Path;
 
 #[test]
@@ -73,6 +74,38 @@ fn a_document_carries_everything_to_another_place() {
         matches!(error, StoreError::OtherCluster { .. }),
         "not even by force: {error}"
     );
+}
+
+/// Whoever can write a document can make its checksum anew, too.
+#[test]
+fn a_journal_that_cannot_have_come_about_goes_nowhere() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = filled(from.path());
+    let mut store = open(from.path()).unwrap();
+    let machine = ResourceId::new("shop/w/9");
+    store.append(&[Entry::Parted { machine }]).unwrap();
+    let document = Document::parse(&store.export().unwrap().to_text()).unwrap();
+    drop(store);
+    let named = "entry 4 of the journal (parted from shop/w/9) cannot stand there: only a known";
+
+    let new = to.path().join("new");
+    let error = Store::import(&new, &document, "quorate test", true).unwrap_err();
+    assert!(matches!(error, StoreError::Document(_)), "{error:?}");
+    assert!(error.to_string().contains(named), "{error}");
+    assert!(!new.exists(), "nothing is made for it");
+    let there = filled(to.path());
+    let before = fs::read(&there).unwrap();
+    Store::import(to.path(), &document, "quorate test", true).unwrap_err();
+    assert!(fs::read(&there).unwrap() == before, "it was touched");
+
+    // Nor is a file of that kind taken for a state.
+    let before = fs::read(&file).unwrap();
+    let view = Store::view(from.path()).unwrap_err();
+    for error in [open(from.path()).unwrap_err(), view] {
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
+    assert!(fs::read(&file).unwrap() == before, "it was touched");
 }
 
 #[test]

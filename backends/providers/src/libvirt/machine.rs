@@ -5,7 +5,6 @@
 //! whole; anything else is begun anew.
 
 use super::domain::{Size, TYPE_FORM, seen};
-use super::making::HostKey;
 use super::network::{start, vanished};
 use super::record::{Record, note, shelf, slot};
 use super::rootfs;
@@ -13,6 +12,7 @@ use super::session::{Named, Power, Session};
 use super::uri::{Driver, Place};
 use super::xml::Element;
 use super::{Libvirt, doing, exists, volumes};
+use crate::host_key::HostKey;
 use crate::labels;
 use quorate_engine::resource::{Resource, ResourceId, Spec};
 use quorate_engine::seam::{Fault, FaultClass, Key, MachineState, Outcome, Reply};
@@ -153,7 +153,7 @@ impl Libvirt {
         if !net.active {
             start(&session, &mut net).await?;
         }
-        let host_key = HostKey::draw()?;
+        let host_key = HostKey::fresh();
         let kept = found.as_ref().map(|domain| &domain.xml);
         let blueprint = self.define(&session, (&wanted, &net), record, (kept, &host_key));
         let blueprint = blueprint.await?;

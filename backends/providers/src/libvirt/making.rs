@@ -12,13 +12,12 @@ use super::session::{Named, Session};
 use super::uri::{Driver, Place};
 use super::xml::Element;
 use super::{Libvirt, address, doing, volumes};
-use crate::Secret;
+use crate::first_boot::user_data;
+use crate::host_key::HostKey;
 use crate::labels;
 use ipnet::Ipv4Net;
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{Fault, FaultClass};
-use ssh_key::rand_core::OsRng;
-use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -26,27 +25,6 @@ use std::path::Path;
 /// Why containers are made on this host only.
 pub(super) const REMOTE_LXC: &str =
     "root file systems of containers are made on this host: run quorate on the libvirt host itself";
-
-/// A host key for one machine.
-pub(super) struct HostKey {
-    private: Secret,
-    public: String,
-}
-
-impl HostKey {
-    pub(super) fn draw() -> Result<Self, Fault> {
-        let failed = |error: ssh_key::Error| {
-            let said = format!("drawing a host key: {error}");
-            Fault::new(FaultClass::Retryable, said)
-        };
-        let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(failed)?;
-        let private = key.to_openssh(LineEnding::LF).map_err(failed)?;
-        Ok(Self {
-            private: Secret::new(private.as_str()),
-            public: key.public_key().to_openssh().map_err(failed)?,
-        })
-    }
-}
 
 impl Libvirt {
     pub(super) async fn network_of(
@@ -195,8 +173,7 @@ impl Libvirt {
                     hostname: labels::name(id),
                     user: site.ssh_user.clone(),
                     keys: site.ssh_keys.clone(),
-                    host_key: host_key.private,
-                    host_key_public: host_key.public,
+                    host_key,
                     nameserver: gateway(blueprint.cidr),
                 };
                 rootfs::make(Path::new(folder), Path::new(wanted.image), &delivery).await?;
@@ -209,10 +186,7 @@ impl Libvirt {
                 let content = Seed {
                     instance: uuid_text(uuid(&site.owner, id)),
                     hostname: labels::name(id),
-                    user: site.ssh_user.clone(),
-                    keys: site.ssh_keys.clone(),
-                    host_key: host_key.private,
-                    host_key_public: host_key.public,
+                    user_data: user_data(&site.ssh_user, &site.ssh_keys, &host_key),
                     mac: mac(blueprint.address),
                     address: blueprint.address,
                     cidr: blueprint.cidr,

@@ -9,7 +9,7 @@
 
 use super::fault::disk;
 use super::record::slot_id;
-use crate::Secret;
+use crate::host_key::HostKey;
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{Fault, FaultClass};
 use std::fs;
@@ -28,10 +28,7 @@ pub(super) struct Delivery {
     pub(super) hostname: String,
     pub(super) user: String,
     pub(super) keys: Vec<String>,
-    /// In OpenSSH's own format.
-    pub(super) host_key: Secret,
-    /// As a line of a public key file.
-    pub(super) host_key_public: String,
+    pub(super) host_key: HostKey,
     pub(super) nameserver: Ipv4Addr,
 }
 
@@ -133,9 +130,9 @@ fn deliver(root: &Path, delivery: &Delivery) -> io::Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
-    let private = delivery.host_key.reveal();
+    let private = delivery.host_key.private.reveal();
     put(&ssh, "ssh_host_ed25519_key", private, 0o600)?;
-    let public = format!("{}\n", delivery.host_key_public);
+    let public = format!("{}\n", delivery.host_key.public);
     put(&ssh, "ssh_host_ed25519_key.pub", &public, 0o644)?;
     let user = account(root, &delivery.user)?;
     let user = user.ok_or_else(|| io::Error::other(format!("no user {}", delivery.user)))?;

@@ -1,7 +1,8 @@
 //! The seed volume that cloud-init reads at a virtual machine's first start (its data source
 //! `NoCloud`): a FAT file system labelled `cidata` with three files.
 //!
-//! Documents are JSON, which is YAML too: nothing has to be escaped by hand.
+//! Documents are JSON, which is YAML too: nothing has to be escaped by hand. Does not know what the
+//! user data says.
 
 use crate::Secret;
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
@@ -18,11 +19,8 @@ pub(super) struct Seed {
     /// Another instance makes cloud-init begin anew.
     pub(super) instance: String,
     pub(super) hostname: String,
-    pub(super) user: String,
-    pub(super) keys: Vec<String>,
-    /// In OpenSSH's own format.
-    pub(super) host_key: Secret,
-    pub(super) host_key_public: String,
+    /// See [`crate::first_boot`].
+    pub(super) user_data: Secret,
     pub(super) mac: String,
     pub(super) address: Ipv4Addr,
     pub(super) cidr: Ipv4Net,
@@ -32,28 +30,6 @@ pub(super) struct Seed {
 impl Seed {
     fn meta_data(&self) -> String {
         json!({"instance-id": self.instance, "local-hostname": self.hostname}).to_string()
-    }
-
-    fn user_data(&self) -> String {
-        let mut user = json!({"name": self.user, "ssh_authorized_keys": self.keys});
-        if self.user != "root" {
-            user["sudo"] = json!("ALL=(ALL) NOPASSWD:ALL");
-            user["shell"] = json!("/bin/bash");
-            user["lock_passwd"] = json!(true);
-        }
-        let config = json!({
-            "hostname": self.hostname,
-            "disable_root": self.user != "root",
-            "ssh_pwauth": false,
-            "ssh_deletekeys": true,
-            "ssh_genkeytypes": [],
-            "ssh_keys": {
-                "ed25519_private": self.host_key.reveal(),
-                "ed25519_public": self.host_key_public,
-            },
-            "users": [user],
-        });
-        format!("#cloud-config\n{config}\n")
     }
 
     fn network_config(&self) -> String {
@@ -78,9 +54,9 @@ impl Seed {
         {
             let volume = FileSystem::new(&mut disk, FsOptions::new())?;
             let files = [
-                ("meta-data", self.meta_data()),
-                ("user-data", self.user_data()),
-                ("network-config", self.network_config()),
+                ("meta-data", &*self.meta_data()),
+                ("user-data", self.user_data.reveal()),
+                ("network-config", &*self.network_config()),
             ];
             for (name, content) in files {
                 let mut file = volume.root_dir().create_file(name)?;
@@ -98,24 +74,18 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn seed(user: &str) -> Seed {
-        Seed {
+    #[test]
+    fn cloud_init_finds_its_three_files() {
+        let seed = Seed {
             instance: "i-1".to_owned(),
             hostname: "shop-w-1".to_owned(),
-            user: user.to_owned(),
-            keys: vec!["ssh-ed25519 AAAA me".to_owned()],
-            host_key: Secret::new("-----BEGIN\nKEY\n-----END\n"),
-            host_key_public: "ssh-ed25519 BBBB".to_owned(),
+            user_data: Secret::new("#cloud-config\n{}\n"),
             mac: "52:54:00:01:02:03".to_owned(),
             address: "10.1.2.3".parse().unwrap(),
             cidr: "10.1.2.0/24".parse().unwrap(),
             gateway: "10.1.2.1".parse().unwrap(),
-        }
-    }
-
-    #[test]
-    fn cloud_init_finds_its_three_files() {
-        let mut disk = Cursor::new(seed("debian").volume().unwrap());
+        };
+        let mut disk = Cursor::new(seed.volume().unwrap());
         let volume = FileSystem::new(&mut disk, FsOptions::new()).unwrap();
         assert_eq!(volume.volume_label(), "cidata");
         let read = |name: &str| {
@@ -124,32 +94,15 @@ mod tests {
             file.read_to_string(&mut text).unwrap();
             text
         };
-        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-        assert_eq!(json(&read("meta-data"))["instance-id"], "i-1");
-        let user = read("user-data");
-        let config = json(user.strip_prefix("#cloud-config\n").unwrap());
-        assert_eq!(config["users"][0]["name"], "debian");
-        assert_eq!(
-            config["users"][0]["ssh_authorized_keys"][0],
-            "ssh-ed25519 AAAA me"
-        );
-        assert_eq!(config["users"][0]["sudo"], "ALL=(ALL) NOPASSWD:ALL");
-        assert_eq!(
-            config["ssh_keys"]["ed25519_private"],
-            "-----BEGIN\nKEY\n-----END\n"
-        );
-        assert_eq!(config["ssh_keys"]["ed25519_public"], "ssh-ed25519 BBBB");
-        let network = json(&read("network-config"));
+        let json = |name: &str| serde_json::from_str::<serde_json::Value>(&read(name)).unwrap();
+        let meta = json("meta-data");
+        assert_eq!(meta["instance-id"], "i-1");
+        assert_eq!(meta["local-hostname"], "shop-w-1");
+        assert_eq!(read("user-data"), "#cloud-config\n{}\n");
+        let network = json("network-config");
         let primary = &network["ethernets"]["primary"];
         assert_eq!(primary["match"]["macaddress"], "52:54:00:01:02:03");
         assert_eq!(primary["addresses"][0], "10.1.2.3/24");
         assert_eq!(primary["routes"][0]["via"], "10.1.2.1");
-    }
-
-    #[test]
-    fn root_logs_in_as_root() {
-        let config = seed("root").user_data();
-        assert!(config.contains("\"disable_root\":false"), "{config}");
-        assert!(!config.contains("NOPASSWD"));
     }
 }

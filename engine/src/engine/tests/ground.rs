@@ -46,6 +46,8 @@ pub(super) struct Ground {
     pub(super) hosts: BTreeMap<ResourceId, HostView>,
     /// The provider's API is silent.
     pub(super) blind: bool,
+    /// The same, until this instant.
+    pub(super) blind_until: Time,
     /// Hosts that do not answer.
     pub(super) silent: BTreeSet<ResourceId>,
     /// Hosts on which nothing that is done lasts.
@@ -117,7 +119,9 @@ impl Ground {
 
     fn answer(&mut self, call: &Call) -> Outcome {
         match &call.lane {
-            Lane::Provider(_) if self.blind => Err(Fault::new(FaultClass::Auth, "no such token")),
+            Lane::Provider(_) if self.blind || self.now < self.blind_until => {
+                Err(Fault::new(FaultClass::Auth, "no such token"))
+            }
             Lane::Provider(_) => self.at_provider(call),
             Lane::Hosts if self.silent.contains(&call.target.machine()) => {
                 Err(Fault::new(FaultClass::Retryable, "no route to host"))

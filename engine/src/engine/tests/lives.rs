@@ -107,6 +107,28 @@ fn what_was_agreed_to_before_the_world_changed_is_not_done() {
 }
 
 #[test]
+fn what_was_agreed_to_is_done_once_those_who_were_silent_answer() {
+    let manifest = manifest(2, &OWN);
+    let mut ground = Ground::built(&manifest);
+    let (engine, _) = ground.live(&manifest, Mode::Look, None);
+    let preview = engine.preview(Mode::Destroy).expect("there is room");
+    let agreed = Some(preview.plan.fingerprint());
+    ground.blind_until = ground.now + Span::from_secs(45);
+    let (_, ending) = ground.live(&manifest, Mode::Destroy, agreed);
+    assert_eq!(ending, Ending::Converged);
+    assert!(ground.things.is_empty());
+
+    // Who stays silent is not waited for without end, and nothing is done meanwhile.
+    let mut ground = Ground::built(&manifest);
+    ground.blind = true;
+    let before = (ground.now, ground.journal.clone());
+    let (_, ending) = ground.live(&manifest, Mode::Destroy, agreed);
+    assert!(matches!(ending, Ending::Stale { .. }), "{ending:?}");
+    assert!(ground.now.since(before.0) < Span::from_secs(300));
+    assert_eq!((ground.mutations(), &ground.journal), (vec![], &before.1));
+}
+
+#[test]
 fn a_destroyed_cluster_is_gone_and_can_be_built_anew() {
     let manifest = manifest(2, &OWN);
     let mut ground = Ground::built(&manifest);

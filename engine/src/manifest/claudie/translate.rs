@@ -13,7 +13,7 @@ use crate::diagnostic::{Path, Span};
 use crate::manifest::{
     ApiVersion, Cluster as Ours, Cni, Credentials, Domain, EtcdSettings, Kind, Kubernetes,
     Manifest, Mesh, Metadata, Mtu, Provider, ProviderKind, Resilience, Role, Ssh, Storage,
-    StorageEngine,
+    StorageEngine, Upgrade,
 };
 use crate::time;
 use crate::units::{Cidr, Duration};
@@ -211,6 +211,7 @@ fn settings(cluster: &Cluster) -> Kubernetes {
         kubelet: BTreeMap::new(),
         kube_proxy: BTreeMap::new(),
         ignore_preflight_errors: Vec::new(),
+        upgrade: Upgrade::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::view::{View, nodes, placed};
 use crate::diagnostic::{Finding, Path};
-use crate::manifest::{Provider, Role};
+use crate::manifest::{CniName, Provider, Role};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -40,6 +40,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     hosts(view, &ranges, found);
     mesh(view, found);
     pods(view, found);
+    bridge(view, found);
     services(view, found);
     for (path, provider) in placed(view.at("providers"), &view.spec.providers) {
         provider_network(view, &path, provider, found);
@@ -219,6 +220,39 @@ fn pods(view: View<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+/// The built-in bridge numbers the pods' networks as the mesh numbers the nodes.
+fn bridge(view: View<'_>, found: &mut Vec<Finding>) {
+    let kubernetes = view.spec.kubernetes.as_ref();
+    let Some(kubernetes) = kubernetes.filter(|k| k.cni.name == CniName::Bridge) else {
+        return;
+    };
+    let (pods, mesh) = (
+        kubernetes.pod_cidr.prefix_len(),
+        view.spec.mesh.cidr.prefix_len(),
+    );
+    // As many bits for numbers in the mesh as there are between the pods' prefix and /24.
+    let room = POD_PREFIX.saturating_sub(pods);
+    if 32 - mesh <= room {
+        return;
+    }
+    let message = format!(
+        "{} has more addresses than {} has ranges of a /24",
+        view.spec.mesh.cidr, kubernetes.pod_cidr
+    );
+    found.push(
+        Finding::error(
+            "bridge-pods-too-small",
+            &view.at("mesh").field("cidr"),
+            message,
+        )
+        .why("with the plugin `bridge` a node's number in the mesh is that of its pods' range")
+        .fix(format!(
+            "use a prefix of /{} or longer for the mesh",
+            32 - room
+        )),
+    );
+}
+
 fn services(view: View<'_>, found: &mut Vec<Finding>) {
     let Some(net) = view.spec.kubernetes.as_ref().map(|k| k.service_cidr) else {
         return;
@@ -315,6 +349,11 @@ pub(super) mod tests {
             case("mesh-too-small", mesh, json!("10.88.0.0/28")),
             case("pods-too-small", pods, json!("10.244.0.0/21")),
             case("pods-too-small", pods, json!("10.244.0.0/25")),
+            case(
+                "bridge-pods-too-small",
+                "/spec/kubernetes/cni/name",
+                json!("bridge"),
+            ),
             case("services-too-small", services, json!("10.96.0.0/29")),
             case("services-too-large", services, json!("10.160.0.0/11")),
             case("provider-network-too-small", aws, json!("10.20.0.0/25")),
@@ -362,6 +401,8 @@ pub(super) mod tests {
         run(vec![
             Case::clean("/spec/mesh/cidr", json!("10.88.0.0/27")),
             Case::clean("/spec/kubernetes/podCidr", json!("10.244.0.0/20")),
+            Case::clean("/spec/kubernetes/cni/name", json!("bridge"))
+                .and_set("/spec/mesh/cidr", json!("10.88.0.0/24")),
             Case::clean("/spec/providers/1/networkCidr", json!("10.20.0.0/24")),
             Case::clean("/spec/kubernetes/serviceCidr", json!("10.96.0.0/28")),
         ]);

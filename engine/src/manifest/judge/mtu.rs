@@ -3,8 +3,9 @@
 //! Solves nothing: `auto` is solved where the topology is made.
 
 use super::view::View;
+use crate::catalog::path_mtu;
 use crate::diagnostic::Finding;
-use crate::manifest::{Mtu, ProviderKind, Role};
+use crate::manifest::{CniName, Mtu, Role};
 
 /// WireGuard's overhead over IPv6; over IPv4 it is 20 less (wireguard.com, "Known limitations").
 const WIREGUARD: u16 = 80;
@@ -13,23 +14,13 @@ const VXLAN: u16 = 50;
 /// What every IPv6 link must carry (RFC 8200), and what holes in path MTU discovery still let by.
 const SMALLEST: u16 = 1_280;
 
-/// The largest packet between machines of a provider and the internet.
-fn underlay(kind: ProviderKind) -> u16 {
-    // Google's default network is documented as 1460.
-    if kind == ProviderKind::Gcp {
-        1_460
-    } else {
-        1_500
-    }
-}
-
 pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     let kinds = view
         .spec
         .node_pools
         .iter()
         .filter_map(|pool| view.kind(pool));
-    let path_mtu = kinds.map(underlay).min().unwrap_or(1_500);
+    let path_mtu = path_mtu(kinds);
     let safe = path_mtu - WIREGUARD;
     let mesh_path = view.at("mesh").field("mtu");
     let mesh = match view.spec.mesh.mtu {
@@ -56,10 +47,16 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
         return;
     };
     let path = view.at("kubernetes").field("cni").field("mtu");
-    let most = mesh.min(safe).saturating_sub(VXLAN);
+    let plugin = view.spec.kubernetes.as_ref().map(|k| k.cni.name);
+    let overhead = match plugin {
+        // The mesh leads to the pods themselves.
+        Some(CniName::Bridge) => 0,
+        Some(CniName::Cilium | CniName::Calico | CniName::Flannel) | None => VXLAN,
+    };
+    let most = mesh.min(safe).saturating_sub(overhead);
     if cni > most {
         let message = format!(
-            "{cni} does not fit a mesh of {} less {VXLAN} of VXLAN",
+            "{cni} does not fit a mesh of {} less {overhead} of VXLAN",
             mesh.min(safe)
         );
         found.push(
@@ -67,14 +64,14 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
                 .why("large packets between pods of different nodes vanish: connections hang")
                 .fix(format!("write `mtu: auto`, or at most {most}")),
         );
-    } else if cni < SMALLEST - VXLAN && view.with_role(Role::Worker).next().is_some() {
+    } else if cni < SMALLEST - overhead && view.with_role(Role::Worker).next().is_some() {
         let message = format!("{cni} is less than even the smallest mesh leaves");
         found.push(
             Finding::error("cni-mtu-too-small", &path, message)
                 .why("each packet wastes more on headers")
                 .fix(format!(
                     "write `mtu: auto`, or {} to {most}",
-                    SMALLEST - VXLAN
+                    SMALLEST - overhead
                 )),
         );
     }

@@ -100,9 +100,14 @@ impl Build<'_> {
             .find(|member| member.learner && self.is_held(&member.machine));
         let topology = Arc::clone(&self.desired.topology);
         let member_of = |id: &ResourceId| members.iter().find(|member| member.machine == *id);
-        // A learner that an earlier run took in comes first: etcd holds one at a time.
+        // A learner that an earlier run took in comes first: etcd holds one at a time. Those that
+        // are in get another version before others join with it.
         let mut nodes: Vec<_> = topology.with(Role::ControlPlane).collect();
-        nodes.sort_by_key(|node| !member_of(&node.id).is_some_and(|member| member.learner));
+        nodes.sort_by_key(|node| match member_of(&node.id) {
+            Some(member) if member.learner => 0,
+            Some(_) => 1,
+            None => 2,
+        });
         for node in nodes {
             let member = member_of(&node.id);
             let founds = self
@@ -133,13 +138,22 @@ impl Build<'_> {
         let dead = self.draft.maker(&removal(machine)).is_some();
         let member = member.filter(|_| !dead);
         let voter = member.is_some_and(|member| !member.learner);
+        if voter && member.is_some_and(|member| member.started) {
+            return self.renew_plane(machine);
+        }
         let mut last = None;
-        if !member.is_some_and(|member| member.started || !member.learner) {
+        if !member.is_some_and(|member| member.started) {
+            if let Some(skew) = self.skew.clone() {
+                return self.draft.hold(&id, skew);
+            }
             let add = self.draft.step(Verb::AddLearner, resource, "absent");
             for need in self.desired.needs(&id) {
                 self.after_maker(add, need);
             }
             self.after_founding(add);
+            if let Some(renewed) = self.planes_last {
+                self.draft.after(add, renewed);
+            }
             if let Some(removed) = self.draft.maker(&removal(machine)) {
                 self.draft.after(add, removed);
             }

@@ -6,9 +6,10 @@ use crate::observed::Sight;
 use crate::plan::Until;
 use crate::plan::condition::Condition;
 use crate::plan::draft::Ref;
-use crate::resource::{Kind, ResourceId};
+use crate::resource::{Kind, ResourceId, Spec};
 use crate::seam::Verb;
 use crate::topology::Node;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Build<'_> {
@@ -97,11 +98,22 @@ impl Build<'_> {
     pub(super) fn install(&mut self, id: &ResourceId, before: Option<Ref>) -> Option<Ref> {
         let resource = self.desired(id);
         let wanted = resource.spec.fingerprint();
+        let kubernetes = match &resource.spec {
+            Spec::Host { kubernetes, .. } => !kubernetes.is_empty(),
+            spec => matches!(spec.kind(), Kind::ControlPlane | Kind::Worker),
+        };
         let installed = match self.condition(&id.machine()) {
             Condition::Fine => self.seen.installed(&id.machine(), resource.spec.kind()),
             Condition::Young | Condition::Missing | Condition::Dead(_) => None,
             Condition::Held(_) => return None,
         };
+        if let Some(skew) = self.skew.clone()
+            && kubernetes
+            && installed != Some(wanted)
+        {
+            self.draft.hold(id, skew);
+            return None;
+        }
         let step = match installed {
             Some(print) if print == wanted => return None,
             Some(_) => self
@@ -121,6 +133,7 @@ impl Build<'_> {
     /// Lets workers join.
     pub(super) fn workers(&mut self) {
         let topology = Arc::clone(&self.desired.topology);
+        let mut under_way = BTreeMap::new();
         for node in topology.with(Role::Worker) {
             let id = node.id.child("worker");
             if !self.cluster_usable() {
@@ -136,6 +149,7 @@ impl Build<'_> {
             if let Some(founding) = self.founding {
                 self.draft.after(join, founding);
             }
+            self.renew_worker(join, &mut under_way);
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::World;
 use crate::etcd::MemberId;
-use quorate_engine::resource::ResourceId;
+use quorate_engine::resource::{Resource, ResourceId, Spec};
 use quorate_engine::seam::{ClusterView, MemberView, NodeView};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl World {
     /// What the cluster says of itself, asked at one control plane.
@@ -44,6 +45,18 @@ impl World {
         view.config.all().map(member).collect()
     }
 
+    /// The version that was last put on a machine; empty where it is no node any more.
+    fn version_on(&self, machine: &ResourceId) -> String {
+        let version = |resource: &Arc<Resource>| match &resource.spec {
+            Spec::ControlPlane { version, .. } | Spec::Worker { version, .. } => {
+                Some(version.clone())
+            }
+            _ => None,
+        };
+        let mut installed = self.cloud.installed(machine);
+        installed.find_map(version).unwrap_or_default()
+    }
+
     fn node_views(&self) -> Vec<NodeView> {
         let mut nodes: BTreeMap<ResourceId, NodeView> = BTreeMap::new();
         for status in self.kube.views() {
@@ -56,6 +69,7 @@ impl World {
                 ready: status.ready,
                 schedulable: status.schedulable,
                 control_plane: status.control_plane,
+                version: self.version_on(&host.machine),
                 pods: status.pods,
                 load_permille: status.load_permille,
             };

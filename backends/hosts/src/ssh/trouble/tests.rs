@@ -95,7 +95,7 @@ fn a_changed_key_says_old_new_and_what_to_do() {
         old.as_str(),
         "shown SHA256:5dyHS05QlZtcYOWQydsuXFDIwy5V8Fsywov6cwj9VJ8. ",
         "192.0.2.7",
-        "`quorate forget shop/w/1`",
+        "`quorate forget --host-key shop/w/1`",
     ] {
         assert!(fault.detail.contains(part), "{part} in {fault}");
     }

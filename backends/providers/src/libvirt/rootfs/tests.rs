@@ -21,8 +21,7 @@ fn delivery(user: &str) -> Delivery {
         hostname: "shop-w-1".to_owned(),
         user: user.to_owned(),
         keys: vec!["ssh-ed25519 A a".to_owned(), "ssh-ed25519 B b".to_owned()],
-        host_key: Secret::new("PRIVATE"),
-        host_key_public: "ssh-ed25519 H".to_owned(),
+        host_key: HostKey::fresh(),
         nameserver: "10.0.0.1".parse().unwrap(),
     }
 }
@@ -43,7 +42,8 @@ async fn a_clone_shares_usr_and_owns_the_rest() {
     } else {
         user
     };
-    make(&root, &image, &delivery(user)).await.unwrap();
+    let given = delivery(user);
+    make(&root, &image, &given).await.unwrap();
     let meta = |path: &str| fs::symlink_metadata(root.join(path)).unwrap();
     let inode = |base: &Path, path: &str| fs::metadata(base.join(path)).unwrap().ino();
     assert_eq!(inode(&root, "usr/bin/tool"), inode(&image, "usr/bin/tool"));
@@ -52,9 +52,11 @@ async fn a_clone_shares_usr_and_owns_the_rest() {
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
     assert_eq!(read("etc/hostname"), "shop-w-1\n");
     assert_eq!(read("etc/resolv.conf"), "nameserver 10.0.0.1\n");
-    assert_eq!(read("etc/ssh/ssh_host_ed25519_key"), "PRIVATE");
+    let key = &given.host_key;
+    assert_eq!(read("etc/ssh/ssh_host_ed25519_key"), key.private.reveal());
     assert_eq!(meta("etc/ssh/ssh_host_ed25519_key").mode() & 0o777, 0o600);
-    assert_eq!(read("etc/ssh/ssh_host_ed25519_key.pub"), "ssh-ed25519 H\n");
+    let public = format!("{}\n", key.public);
+    assert_eq!(read("etc/ssh/ssh_host_ed25519_key.pub"), public);
     assert!(!root.join("etc/ssh/ssh_host_rsa_key").exists());
     let keys = meta("home/me/.ssh/authorized_keys");
     assert_eq!(

@@ -107,6 +107,7 @@ impl World {
                 }
             }
             MemberChange::Remove(id) => self.members.retain(|m| m.machine != *id),
+            MemberChange::Restart(id) => panic!("{id} restarts over an update"),
         }
         self.worst = self.worst.min(slack(&self.members).tolerance());
         Ok(Reply::Done)

@@ -1,0 +1,19 @@
+//! Round-robin DNS that knows which addresses are alive: an authoritative name server, and the
+//! adapters that keep record sets in it or, by RFC 2136, in somebody else's.
+//!
+//! The server is in two halves. One is pure: `zone`, `answer`, `message`, `health`, `limit` and
+//! `authority` take time, packets and random numbers as arguments, so that a simulator can host
+//! them. The other (`serve`) has the sockets, the clock and the checks.
+
+mod adapter;
+mod answer;
+pub mod authority;
+pub mod builtin;
+pub mod check;
+pub mod config;
+pub mod health;
+pub mod limit;
+pub mod message;
+pub mod rfc2136;
+pub mod serve;
+pub mod zone;
