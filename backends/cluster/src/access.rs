@@ -196,8 +196,14 @@ impl<R: Runner> Access<R> {
             };
             let gateway = self.gateway(&way, addresses, MEMBER_HERE).await?;
             let status = gateway.status(PING).await.map_err(|e| e.fault(false))?;
-            if status.leader == 0 {
-                let what = format!("{machine}: its etcd member knows no leader");
+            // A learner answers hardly anything.
+            let lacks = match () {
+                () if status.leader == 0 => Some("knows no leader"),
+                () if status.learner => Some("has no vote yet"),
+                () => None,
+            };
+            if let Some(lacks) = lacks {
+                let what = format!("{machine}: its etcd member {lacks}");
                 return Err(Fault::new(FaultClass::Retryable, what));
             }
             let client = self.client(&way, addresses).await?;

@@ -64,6 +64,19 @@ impl<R: Runner> Cluster<R> {
         self.access.snapshot(addresses, to).await
     }
 
+    /// Does one step of [`restore_plan`]; `mesh` is the mesh address of its machine.
+    ///
+    /// # Errors
+    /// `Busy`: etcd has not ended yet. `Invalid`: the snapshot is damaged. Others as with machines.
+    pub async fn restore(
+        &self,
+        addresses: &[(ResourceId, Ipv4Addr)],
+        step: &RestoreStep,
+        mesh: Ipv4Addr,
+    ) -> Result<(), Fault> {
+        self.access.restore(addresses, step, mesh).await
+    }
+
     /// Whether a call of the hosts' lane is for us: who joins needs the cluster's consent.
     #[must_use]
     pub fn takes(call: &Call) -> bool {

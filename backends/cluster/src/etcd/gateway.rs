@@ -145,6 +145,8 @@ pub(crate) struct Status {
     pub(crate) index: u64,
     #[serde(default)]
     pub(crate) errors: Vec<String>,
+    #[serde(default, rename = "isLearner")]
+    pub(crate) learner: bool,
     #[serde(default)]
     pub(crate) version: String,
 }

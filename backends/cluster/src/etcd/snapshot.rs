@@ -94,9 +94,11 @@ impl Snapshots {
     }
 }
 
-/// `shop-20261122T154400Z-r17.db`: in the order of names they are in the order of time.
+/// `shop-20261122T154400123Z-r17.db`: in the order of names they are in the order of time, to the
+/// millisecond.
 fn name(cluster: &str, at: Timestamp, revision: u64) -> String {
-    format!("{cluster}-{}-r{revision}.db", at.strftime("%Y%m%dT%H%M%SZ"))
+    let (second, ms) = (at.strftime("%Y%m%dT%H%M%S"), at.subsec_millisecond());
+    format!("{cluster}-{second}{ms:03}Z-r{revision}.db")
 }
 
 fn is_of(name: &str, cluster: &str) -> bool {
@@ -106,7 +108,7 @@ fn is_of(name: &str, cluster: &str) -> bool {
     let parts = rest.and_then(|rest| rest.strip_suffix(".db")?.split_once("Z-r"));
     parts.is_some_and(|(at, revision)| {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        at.len() == 15 && at.split('T').all(digits) && digits(revision)
+        at.len() == 18 && at.split('T').all(digits) && digits(revision)
     })
 }
 
@@ -362,7 +364,11 @@ mod tests {
         for n in 0..5 {
             put(&name("shop", at(n), 100 - n as u64));
         }
-        let others = ["shop-2-20260101T000000Z-r1.db", "shop-notes.db", "mine.txt"];
+        let others = [
+            "shop-2-20260101T000000000Z-r1.db",
+            "shop-notes.db",
+            "mine.txt",
+        ];
         others.into_iter().for_each(put);
         let kept = Snapshots::new(folder.path(), 2);
         kept.prune("shop").unwrap();

@@ -88,6 +88,12 @@ async fn members_are_seen_as_they_are() {
         first.elapsed()
     );
 
+    // A learner is nobody's way: it answers hardly anything.
+    access.lost();
+    let only = call(Verb::Cluster, &plane(4), &[plane(4)]);
+    let fault = access.view(&only).await.unwrap_err();
+    assert!(fault.detail.contains("has no vote yet"), "{fault}");
+
     // One that is gone is not healthy, whoever leads by then.
     etcd.kill(3);
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -202,6 +202,7 @@ mod tests {
             },
             leader,
             index: 7,
+            learner: false,
             errors: errors.iter().map(|&e| e.to_owned()).collect(),
             version: "3.4.23".to_owned(),
         };

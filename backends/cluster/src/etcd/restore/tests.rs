@@ -44,6 +44,16 @@ const POD: &str = "spec:\n  containers:\n  - command:\n    - etcd\n    \
     - --initial-cluster=a=https://192.0.2.1:2380,b=https://192.0.2.2:2380\n    \
     - --initial-cluster-state=existing\n    image: registry.k8s.io/etcd:3.5.15-0\n";
 
+/// The manifest of etcd names nobody else.
+fn stands_alone(kube: &str, peer: &str) {
+    let pod = fs::read_to_string(format!("{kube}/manifests/etcd.yaml")).unwrap();
+    assert!(
+        pod.contains(&format!("--initial-cluster=shop-cp-1={peer}\n")),
+        "{pod}"
+    );
+    assert!(pod.contains("--initial-cluster-state=new\n"), "{pod}");
+}
+
 #[tokio::test]
 async fn a_snapshot_becomes_a_cluster_of_one() {
     if !Etcd::there() {
@@ -96,12 +106,7 @@ async fn a_snapshot_becomes_a_cluster_of_one() {
     for step in [halt, halt, bring, restore, restore, start] {
         act(step, &places, &peer).unwrap_or_else(|why| panic!("{step}: {why}"));
     }
-    let pod = fs::read_to_string(format!("{kube}/manifests/etcd.yaml")).unwrap();
-    assert!(
-        pod.contains(&format!("--initial-cluster=shop-cp-1={peer}\n")),
-        "{pod}"
-    );
-    assert!(pod.contains("--initial-cluster-state=new\n"), "{pod}");
+    stands_alone(&kube, &peer);
 
     etcd.start(1, "new", &[1]);
     etcd.await_leader(1);
