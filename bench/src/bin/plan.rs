@@ -128,6 +128,7 @@ fn built(desired: &Desired) -> Observed {
                 ready: true,
                 schedulable: true,
                 control_plane,
+                version: String::new(),
                 pods: 10,
                 load_permille: 500,
             });

@@ -253,6 +253,8 @@ fn lab() -> Lab {
         machines: Arc::new(|_: &ResourceId, _: &[(ResourceId, Ipv4Addr)]| None),
         pins: Arc::new(quorate_hosts::Remembered::default()),
         agent_binary: None,
+        packages: None,
+        image_repository: None,
         parallel: 1,
         patience: quorate_hosts::Patience::default(),
     });
