@@ -5,6 +5,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -58,6 +59,9 @@ impl Pki {
     }
 }
 
+/// Clusters of this process so far.
+static FOUNDED: AtomicU32 = AtomicU32::new(0);
+
 /// Members of one cluster.
 pub(crate) struct Etcd {
     pub(crate) pki: Pki,
@@ -86,15 +90,16 @@ impl Etcd {
 
     /// Members `shop-cp-1` to `shop-cp-N`, which found a cluster together.
     pub(crate) fn found(count: u32) -> Self {
-        let pid = std::process::id();
-        let net = ((pid % 100) as u8 + 100, (pid / 100 % 250) as u8);
+        // Its own addresses, whether tests run as processes or as threads of one.
+        let number = std::process::id() + FOUNDED.fetch_add(1, Ordering::Relaxed);
+        let net = ((number % 100) as u8 + 100, (number / 100 % 250) as u8);
         let all: Vec<_> = (1..=9)
             .map(|n| Ipv4Addr::new(127, net.0, net.1, n))
             .collect();
         let mut etcd = Self {
             pki: Pki::new(&all),
             folder: tempfile::Builder::new()
-                .prefix("qk3-etcd-")
+                .prefix("quorate-etcd-")
                 .tempdir()
                 .unwrap(),
             net,
