@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 /// Between two looks at the manifest's file.
 const WATCH: Duration = Duration::from_secs(5);
@@ -131,6 +132,26 @@ fn listen(file: &Path) -> std::io::Result<UnboundedReceiver<Want>> {
     Ok(wants)
 }
 
+/// Takes the manifest as its file is now: whether it is another one. One with mistakes changes
+/// nothing.
+fn reload(args: &Run, metrics: &Metrics, manifest: &mut Arc<Manifest>) -> bool {
+    let refused = |why: &str| {
+        terminal::eprint(&format!("{why}\n"));
+        metrics.reloaded(false);
+        false
+    };
+    let Ok(read) = read(args) else {
+        return refused("the manifest has mistakes: the cluster is kept as it was wanted");
+    };
+    if read.metadata.name != manifest.metadata.name {
+        return refused("the manifest is of another cluster: it is not taken");
+    }
+    metrics.reloaded(true);
+    let other = *read != **manifest;
+    *manifest = read;
+    other
+}
+
 struct Service<'a> {
     args: &'a Run,
     manifest: Arc<Manifest>,
@@ -174,30 +195,12 @@ impl Service<'_> {
             () = tokio::time::sleep(REOPEN) => Next::Again,
             want = self.wants.recv() => match want {
                 Some(Want::Reload) => {
-                    self.reload();
+                    reload(self.args, &self.metrics, &mut self.manifest);
                     Next::Again
                 }
                 Some(Want::Stop(_)) | None => Next::Exit(Exit::Fine),
             },
         }
-    }
-
-    /// Takes the manifest as its file is now; one with mistakes changes nothing.
-    fn reload(&mut self) -> bool {
-        let Ok(manifest) = read(self.args) else {
-            terminal::eprint("the manifest has mistakes: the cluster is kept as it was wanted\n");
-            self.metrics.reloaded(false);
-            return false;
-        };
-        if manifest.metadata.name != self.manifest.metadata.name {
-            terminal::eprint("the manifest is of another cluster: it is not taken\n");
-            self.metrics.reloaded(false);
-            return false;
-        }
-        let other = *manifest != *self.manifest;
-        self.metrics.reloaded(true);
-        self.manifest = manifest;
-        other
     }
 
     async fn drive(&mut self, world: &World) -> Next {
@@ -208,7 +211,7 @@ impl Service<'_> {
         };
         let (stop, mut signals) = unbounded_channel();
         let mut observer = metrics::Watch::new(Arc::clone(&self.metrics));
-        let (mut stopping, mut file_changed) = (false, false);
+        let mut stopping = false;
         let ended = {
             let run = drive(
                 task,
@@ -229,24 +232,27 @@ impl Service<'_> {
                             stopping = true;
                             let _ended = stop.send(signal);
                         }
-                        Some(Want::Reload) if !file_changed => {
-                            file_changed = true;
-                            let _ended = stop.send(Signal::Terminate);
+                        Some(Want::Reload) => {
+                            let other = reload(self.args, &self.metrics, &mut self.manifest);
+                            // The first request is enough; a second one would not wait.
+                            if other && !renewed {
+                                renewed = true;
+                                let _ended = stop.send(Signal::Terminate);
+                            }
                         }
-                        Some(Want::Reload) | None => {}
+                        None => {}
                     },
                     () = &mut renew, if !renewed => {
-                        renewed = true;
                         if self.metrics.is_converged() {
+                            renewed = true;
                             let _ended = stop.send(Signal::Terminate);
+                        } else {
+                            renew.as_mut().reset(Instant::now() + WATCH);
                         }
                     }
                 }
             }
         };
-        if file_changed && !stopping {
-            self.reload();
-        }
         self.ended(ended, stopping)
     }
 
