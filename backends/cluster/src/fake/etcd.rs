@@ -17,7 +17,7 @@ pub(crate) struct Pki {
 impl Pki {
     pub(crate) fn new(addresses: &[Ipv4Addr]) -> Self {
         let folder = tempfile::Builder::new()
-            .prefix("qk3-pki-")
+            .prefix("quorate-pki-")
             .tempdir()
             .unwrap();
         let names = addresses

@@ -69,7 +69,7 @@ async fn a_snapshot_becomes_a_cluster_of_one() {
     lab.credentials.insert(plane(1), credentials(&etcd.pki));
     let access = access(&Arc::new(lab));
     let folder = tempfile::Builder::new()
-        .prefix("qk3-restore-")
+        .prefix("quorate-restore-")
         .tempdir()
         .unwrap();
     let here = |name: &str| folder.path().join(name).display().to_string();
