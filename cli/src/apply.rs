@@ -12,6 +12,7 @@ use crate::live::{self, World};
 use crate::plan::{self, Source};
 use crate::terminal;
 use progress::Progress;
+pub(crate) use progress::is_read;
 use quorate_engine::diagnostic::Severity;
 use quorate_engine::engine::{Engine, Mode, Preview};
 use quorate_engine::manifest::Manifest;

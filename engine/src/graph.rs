@@ -5,7 +5,7 @@
 
 use crate::catalog;
 use crate::manifest::{
-    CniName, EtcdSettings, Kubernetes, LbKind, Manifest, Mtu, Role, Taint, TaintEffect,
+    CniName, EtcdSettings, Kubernetes, LbKind, Manifest, Mtu, NodePool, Role, Taint, TaintEffect,
 };
 use crate::resource::{Backend, Forward, PodBridge, Resource, ResourceId, Spec, Workplace};
 use crate::topology::{Node, Topology};
@@ -416,17 +416,27 @@ pub fn certificate_names(manifest: &Manifest, settings: &Kubernetes) -> Vec<Stri
 const CONTROL_PLANE_TAINT: &str = "node-role.kubernetes.io/control-plane";
 
 fn workplace(topology: &Topology, node: &Node) -> Workplace {
-    let pool = &topology.manifest.spec.node_pools[node.pool];
+    let place = [
+        ("topology.kubernetes.io/region", &node.region),
+        ("topology.kubernetes.io/zone", &node.zone),
+    ];
+    let place = place.map(|(key, value)| (key.to_owned(), value.clone()));
+    pool_workplace(&topology.manifest.spec.node_pools[node.pool], place)
+}
+
+/// What pods find on the nodes of a pool, with further labels of a single node. A control plane
+/// that is no worker has kubeadm's own taint.
+pub fn pool_workplace(
+    pool: &NodePool,
+    further: impl IntoIterator<Item = (String, String)>,
+) -> Workplace {
     let mut labels = pool.labels.clone();
-    labels.insert(
-        "topology.kubernetes.io/region".to_owned(),
-        node.region.clone(),
-    );
-    labels.insert("topology.kubernetes.io/zone".to_owned(), node.zone.clone());
-    labels.insert("quorate.dev/provider".to_owned(), node.provider.clone());
+    labels.extend(further);
+    labels.insert("quorate.dev/provider".to_owned(), pool.provider.clone());
     labels.insert("quorate.dev/pool".to_owned(), pool.name.clone());
     let mut taints = pool.taints.clone();
-    if !node.is(Role::Worker) && !taints.iter().any(|taint| taint.key == CONTROL_PLANE_TAINT) {
+    let works = pool.roles.contains(&Role::Worker);
+    if !works && !taints.iter().any(|taint| taint.key == CONTROL_PLANE_TAINT) {
         taints.push(Taint {
             key: CONTROL_PLANE_TAINT.to_owned(),
             value: String::new(),

@@ -14,14 +14,11 @@ use crate::access::Addresses;
 use crate::names;
 use config::{Documents, Live, OF_NODE, Place, Ticket};
 use jobs::{Jobs, Part, State};
-use quorate_engine::graph::API_PROXY_PORT;
-use quorate_engine::manifest::{Manifest, Role, Taint, TaintEffect};
+use quorate_engine::graph::{API_PROXY_PORT, pool_workplace};
+use quorate_engine::manifest::{Manifest, Role};
 use quorate_engine::resource::{ResourceId, Spec, Workplace};
 use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply};
 use quorate_hosts::Runner;
-
-/// kubeadm's own taint of control planes.
-const CONTROL_PLANE_TAINT: &str = "node-role.kubernetes.io/control-plane";
 
 impl<R: Runner> Cluster<R> {
     /// `kubeadm init`: the first member of etcd and the first API server.
@@ -297,22 +294,7 @@ fn registered(manifest: &Manifest, machine: &ResourceId) -> Workplace {
             taints: Vec::new(),
         };
     };
-    let mut labels = pool.labels.clone();
-    labels.insert("quorate.dev/provider".to_owned(), pool.provider.clone());
-    labels.insert("quorate.dev/pool".to_owned(), pool.name.clone());
-    let mut taints = pool.taints.clone();
-    let works = pool.roles.contains(&Role::Worker);
-    if !works && !taints.iter().any(|taint| taint.key == CONTROL_PLANE_TAINT) {
-        taints.push(Taint {
-            key: CONTROL_PLANE_TAINT.to_owned(),
-            value: String::new(),
-            effect: TaintEffect::NoSchedule,
-        });
-    }
-    Workplace {
-        labels: labels.into_iter().collect(),
-        taints,
-    }
+    pool_workplace(pool, [])
 }
 
 /// No word of a ticket is in a fault, whatever a machine has printed.

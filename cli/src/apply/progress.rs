@@ -109,7 +109,8 @@ impl Progress {
     }
 }
 
-fn is_read(step: &str) -> bool {
+/// Whether a step, by its title, changes nothing.
+pub(crate) fn is_read(step: &str) -> bool {
     let reads = ["list ", "probe ", "read ", "await "];
     reads.iter().any(|verb| step.starts_with(verb))
 }

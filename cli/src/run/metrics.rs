@@ -2,6 +2,7 @@
 //!
 //! Knows the names of metrics, and not who asks for them.
 
+use crate::apply::is_read;
 use crate::terminal;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -236,7 +237,7 @@ impl Watch {
             Notice::Started { .. } => {}
             Notice::Finished { step, took } => {
                 metrics.step("ok");
-                if !reads(step) {
+                if !is_read(step) {
                     log(&format!("{step}  {took}"));
                 }
             }
@@ -257,11 +258,6 @@ impl Watch {
             }
         }
     }
-}
-
-fn reads(step: &str) -> bool {
-    let verbs = ["list ", "probe ", "read ", "await "];
-    verbs.iter().any(|verb| step.starts_with(verb))
 }
 
 fn log(text: &str) {
