@@ -263,6 +263,9 @@ fn pods_are_near_their_data_and_never_all_in_one_place() {
             provider: provider.to_owned(),
         }),
         traffic: None,
+        spread: None,
+        min_available: None,
+        growth: None,
     };
     let fields = placement::affinity(&workload(3, Some("own")));
     let preferred =

@@ -71,6 +71,57 @@ pub struct Workload {
     /// What clients ask of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Traffic>,
+    /// How its pods are kept apart; by default the scheduler only prefers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+    /// Its PodDisruptionBudget: so many pods stay while nodes are drained; by default all but one.
+    /// With fewer it does not do its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_available: Option<u32>,
+    /// How much it grows in a month, in pods; for planning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<Percent>,
+}
+
+impl Workload {
+    /// Its PodDisruptionBudget: how many pods a drain leaves. By default all but one.
+    #[must_use]
+    pub fn budget(&self) -> u32 {
+        let usual = self.replicas.saturating_sub(1);
+        self.min_available.unwrap_or(usual).min(self.replicas)
+    }
+
+    /// How many pods it needs to do its work: what its author says in `minAvailable`; else one.
+    #[must_use]
+    pub fn needs(&self) -> u32 {
+        self.min_available
+            .unwrap_or(1)
+            .clamp(1, self.replicas.max(1))
+    }
+}
+
+/// How pods of a workload are kept apart: a topology spread constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spread {
+    /// By this domain.
+    pub across: Domain,
+    /// At most so many pods more in one domain than in the one with the fewest.
+    #[serde(default = "one")]
+    pub max_skew: u32,
+    /// What becomes of a pod that would break it.
+    #[serde(default)]
+    pub when_unsatisfiable: WhenUnsatisfiable,
+}
+
+/// What becomes of a pod that would break a topology spread constraint, in Kubernetes' words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum WhenUnsatisfiable {
+    /// It waits.
+    #[default]
+    DoNotSchedule,
+    /// It goes where it breaks it least.
+    ScheduleAnyway,
 }
 
 fn one() -> u32 {
@@ -83,6 +134,12 @@ fn one() -> u32 {
 pub struct DataSet {
     /// Its size.
     pub size: Bytes,
+    /// Writes to it; for planning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<Rate>,
+    /// What a write weighs; by default 4 KiB, a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_size: Option<Bytes>,
 }
 
 /// Where a workload is best placed.
@@ -101,6 +158,9 @@ pub struct Traffic {
     pub rate: Rate,
     /// The load balancer's ingress role it comes through, as `balancer/role`.
     pub through: String,
+    /// What an answer weighs; for planning: traffic that leaves a provider has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Bytes>,
 }
 
 /// What the cluster must survive, and how well.

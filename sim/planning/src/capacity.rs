@@ -1,0 +1,1 @@
+//! What still fits: now, without each failure domain, and when a growing load is too much.

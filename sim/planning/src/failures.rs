@@ -1,0 +1,1 @@
+//! The failure table: what is left without each failure domain.
