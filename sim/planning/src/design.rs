@@ -6,6 +6,7 @@
 
 use quorate_engine::manifest::{Domain, Manifest, Role};
 use quorate_engine::topology::{MeshFull, Node, Roster, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct FailureDomain {
 }
 
 /// What a failure domain is. In order of size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DomainKind {
     /// A cause that several providers share: `failureGroups`.

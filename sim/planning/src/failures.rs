@@ -1,1 +1,359 @@
-//! The failure table: what is left without each failure domain.
+//! The failure table: what is left without each failure domain, and without pairs of them.
+//!
+//! Every domain has a row. Of pairs those are shown that take something which neither of the two
+//! takes alone; how many were looked at is said. A loss is taken to last: long enough for every
+//! reaction, for as long as it takes nothing comes back by itself.
+
+mod pairs;
+mod section;
+pub mod standing;
+
+use crate::design::{Design, DomainKind, Lost};
+use crate::placing::{Placement, VolumeState};
+use crate::recovery::{Displaced, Elections, Recovery, recovery};
+use quorate_engine::manifest::Role;
+use quorate_engine::random::Seed;
+use schemars::JsonSchema;
+use serde::Serialize;
+use standing::{Entry, Fate, Quorum};
+
+pub(crate) use section::{name, seconds};
+
+/// The failure table.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Failures {
+    /// With everything there.
+    pub whole: Standing,
+    /// A row for each domain, largest first. Nodes that fare alike share one.
+    pub domains: Vec<Row>,
+    /// Pairs that take more than their parts do.
+    pub pairs: Vec<Row>,
+    /// So many pairs were looked at.
+    pub pairs_looked_at: usize,
+}
+
+/// One loss.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Row {
+    /// What is lost: one domain, or two. Of nodes that fare alike, one each.
+    pub of: Vec<Named>,
+    /// Nodes it takes.
+    pub nodes: usize,
+    /// What is left.
+    pub standing: Standing,
+    /// How long it takes to get there.
+    pub recovery: Recovery,
+    /// Who must act, and how. Empty: nobody.
+    pub acts: Vec<String>,
+}
+
+/// A domain by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Named {
+    /// What it is.
+    pub kind: DomainKind,
+    /// Its name, or that of the first of `alike`.
+    pub name: String,
+    /// Names of all that fare alike, itself included.
+    pub alike: Vec<String>,
+}
+
+/// What is left.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Standing {
+    /// etcd; none without Kubernetes.
+    pub etcd: Option<Quorum>,
+    /// Ways to the API.
+    pub api: Vec<Entry>,
+    /// Ways to the workloads.
+    pub ingress: Vec<Entry>,
+    /// Workloads, in the manifest's order.
+    pub workloads: Vec<Served>,
+    /// Data sets, in the manifest's order.
+    pub volumes: Vec<Kept>,
+}
+
+/// A workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Served {
+    /// Its name.
+    pub workload: String,
+    /// Pods it should have.
+    pub replicas: u32,
+    /// Pods it needs to do its work.
+    pub needs: u32,
+    /// Pods that have a place.
+    pub placed: u32,
+    /// Of those, pods that had to move.
+    pub moved: u32,
+    /// How it fares. It goes with the way in that its clients use.
+    pub fate: Fate,
+}
+
+/// The volumes of a workload, one for each pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Kept {
+    /// The workload.
+    pub workload: String,
+    /// Replicas that each volume should have.
+    pub replicas: u32,
+    /// Replicas left of the volume that has the fewest.
+    pub fewest: u32,
+    /// Volumes that cannot be written.
+    pub unwritable: u32,
+    /// Volumes of which nothing is left: lost if the domain never comes back.
+    pub gone: u32,
+    /// How they fare: as the worst of them.
+    pub fate: Fate,
+}
+
+impl Standing {
+    /// Whether there are writes to etcd, and so whether Kubernetes reacts to anything.
+    #[must_use]
+    pub fn etcd_lives(&self) -> bool {
+        self.etcd.is_some_and(|etcd| etcd.fate() != Fate::Goes)
+    }
+
+    /// The worst of everything.
+    #[must_use]
+    pub fn fate(&self) -> Fate {
+        let etcd = self.etcd.map(Quorum::fate);
+        let entries = self.api.iter().chain(&self.ingress).map(|entry| entry.fate);
+        let workloads = self.workloads.iter().map(|served| served.fate);
+        let volumes = self.volumes.iter().map(|kept| kept.fate);
+        let all = etcd
+            .into_iter()
+            .chain(entries)
+            .chain(workloads)
+            .chain(volumes);
+        all.max().unwrap_or(Fate::Stays)
+    }
+}
+
+/// Makes the table. `progress` hears how many of how many losses were looked at.
+#[must_use]
+pub fn failures(design: &Design, seed: Seed, progress: &mut dyn FnMut(usize, usize)) -> Failures {
+    let mut table = Looker::new(design, seed);
+    let all = design.domains.len();
+    let rows = (0..all).map(|at| {
+        progress(at, all);
+        table.row(&[at])
+    });
+    let rows: Vec<Row> = rows.collect();
+    let (pairs, pairs_looked_at) = pairs::worth_naming(design, &rows, &mut table);
+    Failures {
+        whole: table.whole.clone(),
+        domains: merged(rows),
+        pairs,
+        pairs_looked_at,
+    }
+}
+
+/// Looks at losses of one design.
+struct Looker<'a> {
+    design: &'a Design,
+    placement: Placement,
+    whole: Standing,
+    elections: Elections,
+    seed: Seed,
+}
+
+impl<'a> Looker<'a> {
+    fn new(design: &'a Design, seed: Seed) -> Self {
+        let placement = Placement::settled(design, &Lost::default());
+        let whole = stands(design, &Lost::default(), &placement, &placement);
+        Self {
+            design,
+            whole,
+            placement,
+            elections: Elections::of(design),
+            seed,
+        }
+    }
+
+    fn standing(&self, lost: &Lost) -> (Standing, Placement) {
+        let after = self.placement.after(self.design, lost);
+        let standing = stands(self.design, lost, &self.placement, &after);
+        (standing, after)
+    }
+
+    fn row(&mut self, domains: &[usize]) -> Row {
+        let lost = self.design.lost(domains);
+        let of: Vec<Named> = domains.iter().map(|at| named(self.design, *at)).collect();
+        let (standing, after) = self.standing(&lost);
+        let displaced = displaced(self.design, &self.placement, &after);
+        let key: Vec<&str> = of.iter().map(|named| named.name.as_str()).collect();
+        let recovery = recovery(
+            self.design,
+            &mut self.elections,
+            &lost,
+            &displaced,
+            &key.join("+"),
+            self.seed,
+        );
+        let acts = acts(self.design, &lost, &standing);
+        Row {
+            of,
+            nodes: lost.nodes.len(),
+            standing,
+            recovery,
+            acts,
+        }
+    }
+}
+
+fn named(design: &Design, at: usize) -> Named {
+    let domain = &design.domains[at];
+    Named {
+        kind: domain.kind,
+        name: domain.name.clone(),
+        alike: vec![domain.name.clone()],
+    }
+}
+
+fn stands(design: &Design, lost: &Lost, before: &Placement, after: &Placement) -> Standing {
+    let ingress = standing::ingress(design, lost);
+    let workloads = design.manifest.spec.workloads.iter().enumerate();
+    let workloads = workloads.map(|(at, workload)| {
+        let placed = after.pods[at].iter().flatten().count() as u32;
+        let moved = before.pods[at].iter().zip(&after.pods[at]);
+        let moved = moved.filter(|(was, is)| is.is_some() && was != is).count() as u32;
+        let through = workload
+            .traffic
+            .as_ref()
+            .map(|traffic| traffic.through.as_str());
+        let entry = ingress
+            .iter()
+            .find(|entry| Some(entry.name.as_str()) == through);
+        let own = match placed {
+            placed if placed < workload.needs() => Fate::Goes,
+            placed if placed < workload.replicas => Fate::Degrades,
+            _ => Fate::Stays,
+        };
+        Served {
+            workload: workload.name.clone(),
+            replicas: workload.replicas,
+            needs: workload.needs(),
+            placed,
+            moved,
+            fate: entry.map_or(own, |entry| own.max(entry.fate)),
+        }
+    });
+    Standing {
+        etcd: standing::quorum(design, lost),
+        api: standing::api(design, lost),
+        workloads: workloads.collect(),
+        volumes: volumes(design, lost, before),
+        ingress,
+    }
+}
+
+fn volumes(design: &Design, lost: &Lost, placement: &Placement) -> Vec<Kept> {
+    let states = placement.volumes_after(design, lost);
+    let of = |(at, workload): (usize, &quorate_engine::manifest::Workload)| {
+        workload.data?;
+        let of: Vec<&VolumeState> = states.iter().filter(|state| state.workload == at).collect();
+        let fewest = of.iter().map(|state| state.left).min()?;
+        let replicas = of.iter().map(|state| state.replicas).max()?;
+        let count = |test: fn(&VolumeState) -> bool| of.iter().filter(|s| test(s)).count() as u32;
+        let unwritable = count(|state| !state.writable);
+        let fate = match (unwritable, fewest < replicas) {
+            (0, false) => Fate::Stays,
+            (0, true) => Fate::Degrades,
+            _ => Fate::Goes,
+        };
+        Some(Kept {
+            workload: workload.name.clone(),
+            replicas,
+            fewest,
+            unwritable,
+            gone: count(|state| state.left == 0),
+            fate,
+        })
+    };
+    design
+        .manifest
+        .spec
+        .workloads
+        .iter()
+        .enumerate()
+        .filter_map(of)
+        .collect()
+}
+
+fn displaced(design: &Design, before: &Placement, after: &Placement) -> Vec<Displaced> {
+    let mut displaced = Vec::new();
+    for (at, workload) in design.manifest.spec.workloads.iter().enumerate() {
+        for (was, is) in before.pods[at].iter().zip(&after.pods[at]) {
+            if let (Some(from), Some(_)) = (was, is)
+                && was != is
+            {
+                displaced.push(Displaced {
+                    from: *from,
+                    volume: workload.data.is_some(),
+                });
+            }
+        }
+    }
+    displaced
+}
+
+/// What somebody has to do, while the loss lasts.
+fn acts(design: &Design, lost: &Lost, standing: &Standing) -> Vec<String> {
+    let mut acts = Vec::new();
+    if standing.etcd.is_some_and(|etcd| etcd.fate() == Fate::Goes) {
+        acts.push("you: bring the lost members back, or restore etcd from a snapshot".to_owned());
+    }
+    if !lost.dns.is_empty() {
+        let names: Vec<&str> = lost.dns.iter().map(String::as_str).collect();
+        acts.push(format!(
+            "you: wait for {}, or move its zone",
+            names.join(", ")
+        ));
+    }
+    let gone: u32 = standing.volumes.iter().map(|kept| kept.gone).sum();
+    if gone > 0 {
+        acts.push(format!(
+            "you: restore {gone} volumes from backups if they never come back"
+        ));
+    }
+    let nodes = lost.nodes.iter().map(|at| &design.nodes()[*at]);
+    let (own, rented): (Vec<_>, Vec<_>) = nodes.partition(|node| node.existing.is_some());
+    if !own.is_empty() && own.iter().any(|node| !node.roles.is_empty()) {
+        acts.push("you: repair your own machines".to_owned());
+    }
+    let control = rented.iter().any(|node| node.is(Role::ControlPlane));
+    if !rented.is_empty() && standing.etcd.is_none_or(|etcd| etcd.fate() != Fate::Goes) {
+        let what = if control {
+            "machines and etcd members"
+        } else {
+            "machines"
+        };
+        acts.push(format!(
+            "quorate run: makes {what} anew where the provider answers"
+        ));
+    }
+    acts
+}
+
+/// Nodes that fare alike become one row.
+fn merged(rows: Vec<Row>) -> Vec<Row> {
+    let mut merged: Vec<Row> = Vec::new();
+    for row in rows {
+        let alike = merged.iter_mut().find(|known| alike(known, &row));
+        match alike {
+            Some(known) => known.of[0].alike.push(row.of[0].name.clone()),
+            None => merged.push(row),
+        }
+    }
+    merged
+}
+
+fn alike(a: &Row, b: &Row) -> bool {
+    let pool = |row: &Row| {
+        let name = &row.of[0].name;
+        name.rsplit_once('/').map(|(pool, _)| pool.to_owned())
+    };
+    let nodes = [a, b].iter().all(|row| row.of[0].kind == DomainKind::Node);
+    nodes && pool(a) == pool(b) && a.standing == b.standing && a.acts == b.acts
+}

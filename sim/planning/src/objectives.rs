@@ -1,0 +1,103 @@
+//! What the manifest asks for, beside what its design gives.
+
+use crate::design::{Design, DomainKind};
+use crate::failures::standing::Fate;
+use crate::failures::{Failures, Row};
+use crate::recovery::Times;
+use quorate_engine::manifest::Domain;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// An objective of the manifest, and whether the design meets it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Objective {
+    /// `survive the loss of any provider`.
+    pub asked: String,
+    /// Whether it is met.
+    pub met: bool,
+    /// What the design gives instead, and where it fails.
+    pub given: String,
+}
+
+/// Judges what `spec.resilience` asks for, as far as losses tell. Losses that count are those of
+/// domains up to the size that is to be survived; by default of a node.
+#[must_use]
+pub fn of_losses(design: &Design, failures: &Failures) -> Vec<Objective> {
+    let resilience = &design.manifest.spec.resilience;
+    let up_to = resilience.survive.unwrap_or(Domain::Node);
+    let counts = |row: &&Row| {
+        let kind = row.of[0].kind;
+        kind >= DomainKind::from(up_to) && kind != DomainKind::Dns && kind != DomainKind::Group
+    };
+    let rows: Vec<&Row> = failures.domains.iter().filter(counts).collect();
+    let mut objectives = Vec::new();
+    if resilience.survive.is_some() {
+        objectives.push(survival(up_to, &rows));
+    }
+    if let Some(rto) = resilience.rto {
+        let limit = rto.0.0 as f64 / 1e9;
+        objectives.push(recovery(&rto.to_string(), limit, &rows));
+    }
+    if let Some(rpo) = resilience.rpo {
+        objectives.push(data(&rpo.to_string(), &rows));
+    }
+    objectives
+}
+
+fn survival(domain: Domain, rows: &[&Row]) -> Objective {
+    let word = DomainKind::from(domain).word();
+    let fatal = rows.iter().filter(|row| row.standing.fate() == Fate::Goes);
+    let fatal: Vec<String> = fatal.map(|row| crate::failures::name(&row.of)).collect();
+    Objective {
+        asked: format!("survive the loss of any one {word}"),
+        met: fatal.is_empty(),
+        given: match fatal.is_empty() {
+            true => format!("nothing goes with any of {} losses", rows.len()),
+            false => format!("something goes with {}", fatal.join(", ")),
+        },
+    }
+}
+
+fn recovery(asked: &str, limit: f64, rows: &[&Row]) -> Objective {
+    let worst = |row: &&Row| {
+        let times = [row.recovery.write, row.recovery.clean, row.recovery.names];
+        let p99 = times.into_iter().flatten().map(|Times { p99, .. }| p99);
+        p99.fold(0.0, f64::max)
+    };
+    let slowest = rows.iter().map(|row| (worst(&row), row));
+    let slowest = slowest.max_by(|a, b| a.0.total_cmp(&b.0));
+    let (p99, row) = slowest.map_or((0.0, None), |(p99, row)| (p99, Some(row)));
+    let stuck = rows.iter().any(|row| row.recovery.write.is_none());
+    let where_ = row.map_or(String::new(), |row| crate::failures::name(&row.of));
+    Objective {
+        asked: format!("recover within {asked}"),
+        met: p99 <= limit && !stuck,
+        given: match stuck {
+            true => "after some losses nothing recovers by itself".to_owned(),
+            false => format!(
+                "99 % of losses of {where_} are over after {}",
+                crate::failures::seconds(p99)
+            ),
+        },
+    }
+}
+
+fn data(asked: &str, rows: &[&Row]) -> Objective {
+    let lossy = rows.iter().filter(|row| {
+        let volumes = row.standing.volumes.iter().any(|kept| kept.gone > 0);
+        volumes
+            || row
+                .standing
+                .etcd
+                .is_some_and(|etcd| etcd.fate() == Fate::Goes)
+    });
+    let lossy: Vec<String> = lossy.map(|row| crate::failures::name(&row.of)).collect();
+    Objective {
+        asked: format!("lose no more than {asked} of data"),
+        met: lossy.is_empty(),
+        given: match lossy.is_empty() {
+            true => "every acknowledged write has a copy that stays".to_owned(),
+            false => format!("data is lost with {} for good", lossy.join(", ")),
+        },
+    }
+}
