@@ -1,9 +1,40 @@
 //! What a section of a report shows: figures, tables and charts, whoever prints them.
 //!
-//! Sections make these from their results; `html`, `md`, `csv` and the terminal's summary are folds
-//! over them. Knows neither what the figures mean nor any format.
+//! Sections make these from their results; [`html`], [`markdown`], [`csv`] and the terminal's
+//! [`summary`] are folds over them, and have a file each. Knows neither what the figures mean nor any
+//! format.
+
+mod chart;
+mod charted;
+mod html;
+mod map;
+mod markdown;
+mod number;
+mod sheets;
+pub mod terminal;
+
+pub use html::html;
+pub use markdown::markdown;
+pub use sheets::csv;
+pub use terminal::summary;
 
 use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// A whole report, ready to be printed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    /// What it is about: the cluster's name.
+    pub title: String,
+    /// One line below it.
+    pub subtitle: String,
+    /// Of the program.
+    pub version: String,
+    /// What it was made of: manifests with their fingerprints, the seed, dates of the data.
+    pub made_of: Vec<(String, String)>,
+    /// Its sections, in order.
+    pub sections: Vec<Section>,
+}
 
 /// One section of a report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,7 +89,7 @@ pub struct Column {
 /// A cell: what is shown, and by what rows are put in order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cell {
-    /// What people read.
+    /// What people read, without a sign for its tone: each form sets its own.
     pub text: String,
     /// By this rows are sorted, and this a CSV file holds; by default the text.
     pub value: Option<f64>,
@@ -143,6 +174,85 @@ pub struct Place {
     pub within: Vec<Place>,
 }
 
+impl Page {
+    /// Its tables, in order.
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        blocks.filter_map(|block| match block {
+            Block::Table(table) => Some(table),
+            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Chart(_) => None,
+        })
+    }
+
+    fn charts(&self) -> impl Iterator<Item = &Chart> {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        blocks.filter_map(|block| match block {
+            Block::Chart(chart) => Some(chart),
+            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Table(_) => None,
+        })
+    }
+
+    /// Every form relies on this.
+    ///
+    /// # Panics
+    /// If a short name is no short name or is there twice, or a row is not whole.
+    fn assert_sound(&self) {
+        unique("section", self.sections.iter().map(|section| section.id));
+        unique("table", self.tables().map(|table| table.id));
+        unique("chart", self.charts().map(|chart| chart.id));
+        for table in self.tables() {
+            for row in &table.rows {
+                table.assert_whole(row);
+            }
+        }
+        for chart in self.charts() {
+            if let Drawing::Bars { parts, bars, .. } = &chart.drawing {
+                let whole = bars.iter().all(|(_, values)| values.len() == parts.len());
+                assert!(whole, "every bar of {} has all parts", chart.id);
+            }
+        }
+    }
+}
+
+/// Short names become links and names of files.
+fn unique(what: &str, ids: impl Iterator<Item = &'static str>) {
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        let short = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(
+            !id.is_empty() && id.chars().all(short),
+            "{id:?} is a short name of a {what}: lower case, digits, hyphens"
+        );
+        assert!(seen.insert(id), "the {what} {id} is there once");
+    }
+}
+
+impl Tone {
+    /// Stands before what has it; empty for [`Tone::Plain`].
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "✓",
+            Self::Warn => "!",
+            Self::Bad => "✗",
+            Self::Unknown => "?",
+        }
+    }
+
+    /// The same for ears; empty for [`Tone::Plain`].
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "good",
+            Self::Warn => "warning",
+            Self::Bad => "bad",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl Column {
     /// A column of words.
     pub fn words(title: impl Into<String>) -> Self {
@@ -207,12 +317,12 @@ impl Table {
     /// # Panics
     /// If it has another number of cells than the table has columns.
     pub fn push(&mut self, row: Vec<Cell>) {
-        assert_eq!(
-            row.len(),
-            self.columns.len(),
-            "a row of {} is whole",
-            self.id
-        );
+        self.assert_whole(&row);
         self.rows.push(row);
+    }
+
+    fn assert_whole(&self, row: &[Cell]) {
+        let (cells, columns) = (row.len(), self.columns.len());
+        assert_eq!(cells, columns, "a row of {} is whole", self.id);
     }
 }

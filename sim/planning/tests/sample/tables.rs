@@ -1,0 +1,424 @@
+//! Tables of the sample.
+
+use Tone::{Bad, Good, Plain, Unknown, Warn};
+use quorate_planning::page::{Cell, Column, Table, Tone};
+
+/// Titles; those that begin with `#` are of figures.
+fn columns(titles: &[&str]) -> Vec<Column> {
+    let column = |title: &&str| match title.strip_prefix('#') {
+        Some(title) => Column::figures(title),
+        None => Column::words(*title),
+    };
+    titles.iter().map(column).collect()
+}
+
+fn figure(value: f64, unit: &str) -> Cell {
+    Cell::figure(value, format!("{value}{unit}"))
+}
+
+pub fn failures() -> Table {
+    let titles = [
+        "Failure domain",
+        "etcd",
+        "#Slack left",
+        "API",
+        "Workloads",
+        "Volumes",
+        "#p50",
+        "#p90",
+        "#p99",
+        "Who acts",
+    ];
+    let mut table = Table::new(
+        "failures",
+        "What each failure domain takes along, and how long recovery takes",
+        columns(&titles),
+    );
+    let rows: [(
+        &str,
+        (&str, Tone),
+        f64,
+        (&str, Tone),
+        (&str, Tone),
+        (&str, Tone),
+        [f64; 3],
+        &str,
+    ); 9] = [
+        (
+            "shared group transit-fra",
+            ("no quorum", Bad),
+            -1.0,
+            ("2 of 6 left", Warn),
+            ("11 gone", Bad),
+            ("unreadable", Bad),
+            [5_400.0, 9_800.0, 21_600.0],
+            "an operator",
+        ),
+        (
+            "provider htz",
+            ("kept", Good),
+            0.0,
+            ("4 of 6 left", Warn),
+            ("2 degraded", Warn),
+            ("1 replica", Warn),
+            [41.2, 58.0, 93.1],
+            "nobody",
+        ),
+        (
+            "provider gcp",
+            ("kept", Good),
+            0.0,
+            ("4 of 6 left", Warn),
+            ("all stay", Good),
+            ("2 replicas", Good),
+            [18.2, 31.5, 44.9],
+            "nobody",
+        ),
+        (
+            "provider aws",
+            ("kept", Good),
+            0.0,
+            ("4 of 6 left", Warn),
+            ("all stay", Good),
+            ("2 replicas", Good),
+            [17.4, 30.0, 46.3],
+            "nobody",
+        ),
+        (
+            "region htz/fsn1",
+            ("kept", Good),
+            0.0,
+            ("4 of 6 left", Warn),
+            ("2 degraded", Warn),
+            ("1 replica", Warn),
+            [40.8, 57.1, 92.7],
+            "nobody",
+        ),
+        (
+            "zone aws/eu-central-1/a",
+            ("kept", Good),
+            0.0,
+            ("5 of 6 left", Warn),
+            ("all stay", Good),
+            ("2 replicas", Good),
+            [12.0, 19.4, 30.2],
+            "nobody",
+        ),
+        (
+            "node shop/htz-cp/1",
+            ("kept", Good),
+            0.0,
+            ("5 of 6 left", Warn),
+            ("all stay", Good),
+            ("3 replicas", Good),
+            [11.7, 18.8, 29.9],
+            "nobody",
+        ),
+        (
+            "node shop/htz-worker/1",
+            ("kept", Good),
+            1.0,
+            ("whole", Good),
+            ("1 moves", Good),
+            ("2 replicas", Good),
+            [38.0, 44.0, 61.0],
+            "nobody",
+        ),
+        (
+            "DNS service cf",
+            ("kept", Good),
+            1.0,
+            ("cached 60 s", Warn),
+            ("all stay", Good),
+            ("whole", Plain),
+            [0.0, 0.0, 300.0],
+            "the registrar",
+        ),
+    ];
+    for (domain, etcd, slack, api, workloads, volumes, recovery, who) in rows {
+        let toned = |(text, tone): (&str, Tone)| Cell::text(text).toned(tone);
+        let mut row = vec![
+            Cell::text(domain),
+            toned(etcd),
+            figure(slack, "").toned(if slack < 0.0 { Bad } else { Plain }),
+            toned(api),
+            toned(workloads),
+            toned(volumes),
+        ];
+        row.extend(recovery.map(|value| figure(value, " s")));
+        row.push(Cell::text(who));
+        table.push(row);
+    }
+    table
+}
+
+pub fn pairs() -> Table {
+    let mut table = Table::new(
+        "pairs",
+        "Pairs that take more than each of them alone",
+        columns(&["First", "Second", "What goes", "#Times a century"]),
+    );
+    let row = |first: &str, second: &str, what: &str, tone, often| {
+        vec![
+            Cell::text(first),
+            Cell::text(second),
+            Cell::text(what).toned(tone),
+            often,
+        ]
+    };
+    table.push(row(
+        "provider htz",
+        "provider gcp",
+        "etcd, API, 9 workloads",
+        Bad,
+        figure(0.02, ""),
+    ));
+    table.push(row(
+        "provider htz",
+        "zone aws/eu-central-1/a",
+        "etcd",
+        Bad,
+        figure(0.11, ""),
+    ));
+    let unknown = Cell::unknown("no incident known");
+    table.push(row(
+        "provider aws",
+        "DNS service cf",
+        "API for new clients",
+        Warn,
+        unknown,
+    ));
+    table
+}
+
+pub fn availability() -> Table {
+    let mut table = Table::new(
+        "availability",
+        "Share of time, exact for the assumptions below, and what they leave open",
+        columns(&[
+            "What",
+            "#Available",
+            "#5th percentile",
+            "#95th percentile",
+            "#Hours a year without",
+            "Objective",
+        ]),
+    );
+    let rows = [
+        (
+            "etcd takes writes",
+            [99.97, 99.93, 99.99, 2.6],
+            "99.9%: met",
+            Good,
+        ),
+        (
+            "the API answers",
+            [99.96, 99.91, 99.99, 3.5],
+            "99.9%: met",
+            Good,
+        ),
+        (
+            "shop/web has a replica",
+            [99.98, 99.95, 99.99, 1.8],
+            "99.99%: missed",
+            Bad,
+        ),
+        (
+            "shop/db is writable",
+            [99.9, 99.7, 99.96, 8.8],
+            "none",
+            Plain,
+        ),
+    ];
+    for (what, [share, low, high, hours], objective, tone) in rows {
+        table.push(vec![
+            Cell::text(what),
+            figure(share, "%"),
+            figure(low, "%"),
+            figure(high, "%"),
+            figure(hours, ""),
+            Cell::text(objective).toned(tone),
+        ]);
+    }
+    table
+}
+
+pub fn cuts() -> Table {
+    let mut table = Table::new(
+        "cuts",
+        "Smallest sets of domains whose loss stops writes",
+        columns(&["Domains", "#Share of the downtime", "#Hours a year"]),
+    );
+    let rows = [
+        ("transit-fra", 81.0, 2.1),
+        ("htz, gcp", 8.4, 0.22),
+        ("htz, aws", 6.1, 0.16),
+        ("gcp, aws (apart from transit-fra)", 3.9, 0.1),
+        ("htz, one node of gcp, one node of aws", 0.6, 0.02),
+    ];
+    for (domains, share, hours) in rows {
+        table.push(vec![
+            Cell::text(domains),
+            figure(share, "%"),
+            figure(hours, ""),
+        ]);
+    }
+    table
+}
+
+pub fn capacity() -> Table {
+    let mut table = Table::new(
+        "capacity",
+        "Room now and without the largest domain of each kind",
+        columns(&[
+            "Without",
+            "#CPU free",
+            "#Memory free",
+            "#Largest pod that fits",
+            "Fits",
+        ]),
+    );
+    let rows = [
+        ("nothing", 38.0, 45.0, 3.5, "everything", Good),
+        ("one node", 31.0, 39.0, 3.5, "everything", Good),
+        ("one zone", 27.0, 33.0, 1.9, "everything", Good),
+        ("one provider", 14.0, 18.0, 0.8, "all but shop/batch", Warn),
+        ("transit-fra", -22.0, -9.0, 0.0, "11 workloads do not", Bad),
+    ];
+    for (without, cpu, memory, pod, fits, tone) in rows {
+        table.push(vec![
+            Cell::text(without),
+            figure(cpu, "%"),
+            figure(memory, "%"),
+            figure(pod, " CPU"),
+            Cell::text(fits).toned(tone),
+        ]);
+    }
+    table
+}
+
+pub fn price() -> Table {
+    let mut table = Table::new(
+        "price",
+        "A normal month and one with a failover, in EUR",
+        columns(&["What", "#Normal month", "#With a failover", "Prices of"]),
+    );
+    let rows = [
+        ("machines", 268.4, 268.4, "2026-08-03"),
+        ("disks", 41.6, 41.6, "2026-08-03"),
+        ("addresses", 28.0, 28.0, "2026-08-03"),
+        ("traffic to clients", 31.3, 44.9, "2026-03-11"),
+        ("replication between providers", 43.5, 140.2, "2026-03-11"),
+    ];
+    for (what, normal, failover, date) in rows {
+        let figure = |value: f64| Cell::figure(value, format!("{value:.2}"));
+        table.push(vec![
+            Cell::text(what),
+            figure(normal),
+            figure(failover),
+            Cell::text(date),
+        ]);
+    }
+    let unknown = || Cell::unknown("unknown");
+    let why = Cell::text("no list price");
+    table.push(vec![
+        Cell::text("support contract"),
+        unknown(),
+        unknown(),
+        why,
+    ]);
+    table
+}
+
+pub fn advice() -> Table {
+    let mut table = Table::new(
+        "advice",
+        "Changes that meet more objectives, cheapest first; each was planned and simulated",
+        columns(&["Change", "#EUR a month", "#Availability", "Objectives"]),
+    );
+    let rows = [
+        (
+            "etcd member at scw instead of gcp",
+            11.9,
+            99.995,
+            "all met",
+            Good,
+        ),
+        ("third load balancer at scw", 5.4, 99.97, "1 missed", Warn),
+        ("three nodes at scw", 41.7, 99.997, "all met", Good),
+    ];
+    for (change, price, availability, met, tone) in rows {
+        table.push(vec![
+            Cell::text(change),
+            Cell::figure(price, format!("+{price:.2}")),
+            figure(availability, "%"),
+            Cell::text(met).toned(tone),
+        ]);
+    }
+    table
+}
+
+pub fn assumptions() -> Table {
+    let titles = [
+        "Parameter",
+        "#Value",
+        "#Low",
+        "#High",
+        "Unit",
+        "Source",
+        "Date",
+    ];
+    let mut table = Table::new(
+        "assumptions",
+        "What is assumed, and who says so",
+        columns(&titles),
+    );
+    let rows = [
+        (
+            "node.failures",
+            [1.2, 0.6, 2.4],
+            "per year",
+            "https://research.example.org/papers/node-failures.pdf",
+            "2024-05",
+        ),
+        (
+            "provider.outages.gcp",
+            [0.31, 0.12, 0.66],
+            "per year",
+            "incidents.csv, 7 rows",
+            "2026-07",
+        ),
+        (
+            "etcd.disk_sync",
+            [4.1, 1.9, 12.0],
+            "ms",
+            "measured by quorate bench",
+            "2026-09-14",
+        ),
+        (
+            "dns.cache",
+            [60.0, 60.0, 60.0],
+            "s",
+            "the manifest",
+            "2026-11-22",
+        ),
+        (
+            "operator.response",
+            [45.0, 10.0, 240.0],
+            "min",
+            "judgement: one person on call",
+            "2026-11-01",
+        ),
+    ];
+    for (key, values, unit, source, date) in rows {
+        let mut row = vec![Cell::text(key)];
+        row.extend(values.map(|value| figure(value, "")));
+        row.extend([unit, source, date].map(Cell::text));
+        table.push(row);
+    }
+    let mut row = vec![Cell::text("provider.outages.scw")];
+    row.extend([(); 3].map(|()| Cell::text("unknown").toned(Unknown)));
+    row.extend(["per year", "nobody publishes it", ""].map(Cell::text));
+    table.push(row);
+    table
+}
