@@ -2,6 +2,8 @@
 //!
 //! An answer that did not come is kept as such: "I could not look" is never "it is not there".
 
+mod built;
+
 use crate::mesh::Table;
 use crate::resource::{Kind, ResourceId};
 use crate::seam::{ClusterView, Fault, HostView, MachineState, Seen};

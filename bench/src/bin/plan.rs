@@ -10,16 +10,11 @@ use quorate_engine::check::check;
 use quorate_engine::engine::etcd_version;
 use quorate_engine::graph::Desired;
 use quorate_engine::manifest::{Manifest, Role};
-use quorate_engine::mesh::{MeshKey, PeerFact, Reach, links_print, table_print};
 use quorate_engine::observed::Observed;
 use quorate_engine::plan::{Plan, plan};
 use quorate_engine::quorum::Policy;
-use quorate_engine::resource::{Kind, ResourceId};
-use quorate_engine::seam::{ClusterView, HostView, Key, MachineState, MemberView, NodeView, Seen};
-use quorate_engine::topology::{Node, Roster, Topology};
+use quorate_engine::topology::{Roster, Topology};
 use serde_json::json;
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -94,109 +89,6 @@ fn planned(manifest: &Arc<Manifest>, roster: &Roster, seen: &Observed) -> (Desir
     (desired, plan)
 }
 
-/// What would be seen of a cluster that is as desired.
-fn built(desired: &Desired) -> Observed {
-    let mut seen = Observed::default();
-    let topology = &desired.topology;
-    let address =
-        |node: &Node| Ipv4Addr::from(0xCB00_0000 + u32::from(node.mesh_address) % 0xFF_FFFF);
-    let public: BTreeMap<&ResourceId, Ipv4Addr> = topology
-        .nodes
-        .iter()
-        .map(|node| (&node.id, address(node)))
-        .collect();
-    for provider in &topology.manifest.spec.providers {
-        seen.providers.insert(provider.name.clone(), Ok(Vec::new()));
-    }
-    let mut cluster = ClusterView::default();
-    for node in &topology.nodes {
-        seen.hosts.insert(node.id.clone(), Ok(HostView::default()));
-        seen.history.prepared.insert(node.id.clone());
-        let control_plane = node.is(Role::ControlPlane);
-        if control_plane {
-            cluster.members.push(MemberView {
-                machine: node.id.clone(),
-                learner: false,
-                started: true,
-                healthy: true,
-                leader: cluster.members.is_empty(),
-            });
-        }
-        if control_plane || node.is(Role::Worker) {
-            cluster.nodes.push(NodeView {
-                machine: node.id.clone(),
-                ready: true,
-                schedulable: true,
-                control_plane,
-                version: String::new(),
-                pods: 10,
-                load_permille: 500,
-            });
-        }
-    }
-    seen.history.founded = true;
-    seen.history.founder = cluster.members.first().map(|member| member.machine.clone());
-    seen.cluster = Some(Ok(cluster));
-    show_resources(desired, &public, &mut seen);
-    seen
-}
-
-/// Shows each resource where it would be seen: listed, on its machine, or in the cluster.
-fn show_resources(
-    desired: &Desired,
-    public: &BTreeMap<&ResourceId, Ipv4Addr>,
-    seen: &mut Observed,
-) {
-    for resource in desired.resources() {
-        let machine = resource.id.machine();
-        let key = MeshKey::simulated(&machine, Key(1));
-        let reach = Reach::default();
-        if let Some(peer) = PeerFact::new(&machine, &resource.spec, key, reach) {
-            seen.history.peers.insert(machine, peer);
-        }
-    }
-    let table = table_print(&seen.history.peers);
-    for resource in desired.resources() {
-        let kind = resource.spec.kind();
-        let referred = resource.spec.refers_to().iter();
-        let addresses: Vec<_> = referred.map(|id| (id.clone(), public[id])).collect();
-        let machine = resource.id.machine();
-        let fingerprint = match kind {
-            Kind::Links => links_print(resource.spec.fingerprint(), table, &machine),
-            _ => resource.spec.fingerprint_at(&addresses),
-        };
-        if kind.at_provider() {
-            let list = seen
-                .providers
-                .get_mut(&resource.provider)
-                .expect("it was asked");
-            list.as_mut().expect("it answered").push(Seen {
-                id: resource.id.clone(),
-                kind,
-                external: String::new(),
-                fingerprint,
-                state: MachineState::Running,
-                address: public.get(&resource.id).copied(),
-                private: None,
-                host_key: None,
-                fields: BTreeMap::new(),
-            });
-        } else if kind == Kind::StoragePool {
-            let cluster = seen.cluster.as_mut().expect("it was asked");
-            cluster.as_mut().expect("it answered").storage = Some(fingerprint);
-        } else {
-            let host = seen
-                .hosts
-                .get_mut(&resource.id.machine())
-                .expect("its host answers");
-            host.as_mut()
-                .expect("it answers")
-                .installed
-                .push((kind, fingerprint));
-        }
-    }
-}
-
 /// Median wall time of enough runs, in seconds.
 fn timed(mut what: impl FnMut()) -> f64 {
     let begun = Instant::now();
@@ -221,7 +113,7 @@ fn run(nodes: u32) -> String {
         assert_eq!(plan.steps.len(), steps, "the same manifest, another plan");
     });
     let first_rss = peak_rss_bytes();
-    let seen = built(&desired);
+    let seen = Observed::built(&desired);
     let roster = Roster {
         existing: seen.history.prepared.clone(),
         addresses: desired.topology.allocated.iter().cloned().collect(),

@@ -8,7 +8,7 @@ mod pairs;
 mod section;
 pub mod standing;
 
-use crate::design::{Design, DomainKind, Lost};
+use crate::design::{Design, DomainKind, FailureDomain, Lost};
 use crate::placing::{Placement, VolumeState};
 use crate::recovery::{Displaced, Elections, Recovery, recovery};
 use quorate_engine::manifest::Role;
@@ -86,6 +86,8 @@ pub struct Served {
     pub placed: u32,
     /// Of those, pods that had to move.
     pub moved: u32,
+    /// Its clients have a way in that leads somewhere.
+    pub entered: bool,
     /// How it fares. It goes with the way in that its clients use.
     pub fate: Fate,
 }
@@ -130,10 +132,33 @@ impl Standing {
     }
 }
 
+impl Failures {
+    /// The row of a domain.
+    #[must_use]
+    pub fn row_of(&self, domain: &FailureDomain) -> Option<&Row> {
+        let of = |row: &&Row| {
+            row.of[0].kind == domain.kind && row.of[0].alike.contains(&domain.name)
+        };
+        self.domains.iter().find(of)
+    }
+}
+
 /// Makes the table. `progress` hears how many of how many losses were looked at.
 #[must_use]
 pub fn failures(design: &Design, seed: Seed, progress: &mut dyn FnMut(usize, usize)) -> Failures {
-    let mut table = Looker::new(design, seed);
+    failures_with(design, seed, &mut Elections::default(), progress)
+}
+
+/// The same for one of many designs: elections that were played for others are not played again.
+#[must_use]
+pub fn failures_with(
+    design: &Design,
+    seed: Seed,
+    elections: &mut Elections,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Failures {
+    elections.turn_to(design);
+    let mut table = Looker::new(design, elections, seed);
     let all = design.domains.len();
     let rows = (0..all).map(|at| {
         progress(at, all);
@@ -154,19 +179,19 @@ struct Looker<'a> {
     design: &'a Design,
     placement: Placement,
     whole: Standing,
-    elections: Elections,
+    elections: &'a mut Elections,
     seed: Seed,
 }
 
 impl<'a> Looker<'a> {
-    fn new(design: &'a Design, seed: Seed) -> Self {
+    fn new(design: &'a Design, elections: &'a mut Elections, seed: Seed) -> Self {
         let placement = Placement::settled(design, &Lost::default());
         let whole = stands(design, &Lost::default(), &placement, &placement);
         Self {
             design,
             whole,
             placement,
-            elections: Elections::of(design),
+            elections,
             seed,
         }
     }
@@ -181,11 +206,14 @@ impl<'a> Looker<'a> {
         let lost = self.design.lost(domains);
         let of: Vec<Named> = domains.iter().map(|at| named(self.design, *at)).collect();
         let (standing, after) = self.standing(&lost);
-        let displaced = displaced(self.design, &self.placement, &after);
+        let displaced = match standing.etcd.is_none_or(|etcd| etcd.fate() != Fate::Goes) {
+            true => displaced(self.design, &self.placement, &after),
+            false => Vec::new(),
+        };
         let key: Vec<&str> = of.iter().map(|named| named.name.as_str()).collect();
         let recovery = recovery(
             self.design,
-            &mut self.elections,
+            self.elections,
             &lost,
             &displaced,
             &key.join("+"),
@@ -213,11 +241,13 @@ fn named(design: &Design, at: usize) -> Named {
 
 fn stands(design: &Design, lost: &Lost, before: &Placement, after: &Placement) -> Standing {
     let ingress = standing::ingress(design, lost);
+    let reacts = standing::quorum(design, lost).is_none_or(|etcd| etcd.fate() != Fate::Goes);
     let workloads = design.manifest.spec.workloads.iter().enumerate();
     let workloads = workloads.map(|(at, workload)| {
-        let placed = after.pods[at].iter().flatten().count() as u32;
-        let moved = before.pods[at].iter().zip(&after.pods[at]);
-        let moved = moved.filter(|(was, is)| is.is_some() && was != is).count() as u32;
+        let (placed, moved) = match reacts {
+            true => pods(before, after, at),
+            false => (stay(lost, before, at), 0),
+        };
         let through = workload
             .traffic
             .as_ref()
@@ -236,6 +266,7 @@ fn stands(design: &Design, lost: &Lost, before: &Placement, after: &Placement) -
             needs: workload.needs(),
             placed,
             moved,
+            entered: entry.is_none_or(|entry| entry.fate != Fate::Goes),
             fate: entry.map_or(own, |entry| own.max(entry.fate)),
         }
     });
@@ -246,6 +277,28 @@ fn stands(design: &Design, lost: &Lost, before: &Placement, after: &Placement) -
         volumes: volumes(design, lost, before),
         ingress,
     }
+}
+
+/// Pods of a workload that run, and those of them that had to move. Pods of nodes from which
+/// nothing is evicted stay missing, although there may be room for them elsewhere.
+fn pods(before: &Placement, after: &Placement, workload: usize) -> (u32, u32) {
+    let (mut placed, mut moved) = (0, 0);
+    for (number, was) in before.pods[workload].iter().enumerate() {
+        if was.is_some_and(|node| after.held_back.contains(&node)) {
+            continue;
+        }
+        if after.runs(workload, number) {
+            placed += 1;
+            moved += u32::from(after.pods[workload][number] != *was);
+        }
+    }
+    (placed, moved)
+}
+
+/// Pods that stand on nodes which are left, where nobody can move any: without writes to etcd.
+fn stay(lost: &Lost, before: &Placement, workload: usize) -> u32 {
+    let pods = before.pods[workload].iter().flatten();
+    pods.filter(|node| lost.leaves(**node)).count() as u32
 }
 
 fn volumes(design: &Design, lost: &Lost, placement: &Placement) -> Vec<Kept> {
@@ -287,6 +340,7 @@ fn displaced(design: &Design, before: &Placement, after: &Placement) -> Vec<Disp
         for (was, is) in before.pods[at].iter().zip(&after.pods[at]) {
             if let (Some(from), Some(_)) = (was, is)
                 && was != is
+                && !after.held_back.contains(from)
             {
                 displaced.push(Displaced {
                     from: *from,

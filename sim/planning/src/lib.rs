@@ -5,9 +5,12 @@
 //! failure domains), one module for each section of the report, `report` (all of them), `page`
 //! (tables and charts, for whoever prints them).
 
+pub mod advice;
 pub mod algebra;
 pub mod availability;
 pub mod capacity;
+pub mod change;
+pub mod compare;
 pub mod data;
 pub mod design;
 pub mod distance;
@@ -16,5 +19,6 @@ pub mod objectives;
 pub mod page;
 pub mod placing;
 pub mod price;
+pub mod proof;
 pub mod recovery;
 pub mod report;

@@ -1,5 +1,7 @@
 //! What the manifest asks for, beside what its design gives.
 
+use crate::algebra::YEAR_MINUTES;
+use crate::availability::{Availability, SubjectKind};
 use crate::design::{Design, DomainKind};
 use crate::failures::standing::Fate;
 use crate::failures::{Failures, Row};
@@ -17,6 +19,9 @@ pub struct Objective {
     pub met: bool,
     /// What the design gives instead, and where it fails.
     pub given: String,
+    /// How far it is missed: 0 where it is met, and more the farther off. For a search only.
+    #[serde(skip)]
+    pub short: f64,
 }
 
 /// Judges what `spec.resilience` asks for, as far as losses tell. Losses that count are those of
@@ -44,6 +49,34 @@ pub fn of_losses(design: &Design, failures: &Failures) -> Vec<Objective> {
     objectives
 }
 
+/// Judges the share of time that is asked for, by what people use: entry points and workloads.
+#[must_use]
+pub fn of_time(design: &Design, availability: &Availability) -> Option<Objective> {
+    let asked = design.manifest.spec.resilience.availability?;
+    let used = |subject: &&Subject| match subject.kind {
+        SubjectKind::Ingress | SubjectKind::Workload | SubjectKind::Api => true,
+        SubjectKind::Quorum | SubjectKind::Volume => false,
+    };
+    let subjects = availability.subjects.iter().filter(used);
+    let worst = subjects.max_by(|a, b| a.unavailability.total_cmp(&b.unavailability))?;
+    let allowed = 1.0 - asked.fraction();
+    let met = worst.unavailability <= allowed;
+    Some(Objective {
+        asked: format!("be there {asked} of the time"),
+        met,
+        short: match met {
+            true => 0.0,
+            false => libm::log10(worst.unavailability / allowed.max(1e-9)),
+        },
+        given: format!(
+            "{}: expected to be gone {:.0} min a year, where {:.0} are allowed",
+            worst.title(),
+            worst.minutes_per_year,
+            allowed * YEAR_MINUTES
+        ),
+    })
+}
+
 fn survival(domain: Domain, rows: &[&Row]) -> Objective {
     let word = DomainKind::from(domain).word();
     let fatal = rows.iter().filter(|row| row.standing.fate() == Fate::Goes);
@@ -51,6 +84,7 @@ fn survival(domain: Domain, rows: &[&Row]) -> Objective {
     Objective {
         asked: format!("survive the loss of any one {word}"),
         met: fatal.is_empty(),
+        short: fatal.len() as f64,
         given: match fatal.is_empty() {
             true => format!("nothing goes with any of {} losses", rows.len()),
             false => format!("something goes with {}", fatal.join(", ")),
@@ -72,6 +106,10 @@ fn recovery(asked: &str, limit: f64, rows: &[&Row]) -> Objective {
     Objective {
         asked: format!("recover within {asked}"),
         met: p99 <= limit && !stuck,
+        short: match stuck {
+            true => 10.0,
+            false => (p99 / limit.max(1.0) - 1.0).max(0.0),
+        },
         given: match stuck {
             true => "after some losses nothing recovers by itself".to_owned(),
             false => format!(
@@ -95,6 +133,7 @@ fn data(asked: &str, rows: &[&Row]) -> Objective {
     Objective {
         asked: format!("lose no more than {asked} of data"),
         met: lossy.is_empty(),
+        short: lossy.len() as f64,
         given: match lossy.is_empty() {
             true => "every acknowledged write has a copy that stays".to_owned(),
             false => format!("data is lost with {} for good", lossy.join(", ")),

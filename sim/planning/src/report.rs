@@ -1,10 +1,16 @@
 //! A whole report: every section from one manifest and one set of data.
 
-use crate::data::{Data, Date};
+use crate::advice::{self, Advice, advice};
+use crate::availability::{self, Availability, availability};
+use crate::capacity::{Capacity, capacity};
+use crate::data::{Data, Date, Evidence};
 use crate::design::{Design, DomainKind};
+use crate::distance::{Distance, distance};
 use crate::failures::{Failures, failures};
 use crate::objectives::{self, Objective};
 use crate::page::{Block, Cell, Chart, Column, Drawing, Place, Section, Table, Tone};
+use crate::price::{Price, PriceOptions, price};
+use crate::proof::{Proof, proof};
 use quorate_engine::manifest::{Manifest, Role};
 use quorate_engine::random::{Seed, hash_name};
 use quorate_engine::topology::MeshFull;
@@ -20,6 +26,10 @@ pub struct Options {
     pub seed: u64,
     /// For the age of data; nothing else knows the calendar.
     pub today: Date,
+    /// Search for better designs.
+    pub advice: bool,
+    /// Lose every domain in the simulated world, too, and compare.
+    pub simulate: bool,
 }
 
 /// A report.
@@ -35,6 +45,20 @@ pub struct Report {
     pub objectives: Vec<Objective>,
     /// What survives which failure.
     pub failures: Failures,
+    /// The same losses in the simulated world, where that was asked for.
+    pub proofs: Vec<Proof>,
+    /// How available it is.
+    pub availability: Availability,
+    /// What still fits.
+    pub capacity: Capacity,
+    /// What distance costs.
+    pub distance: Distance,
+    /// What it costs.
+    pub price: Price,
+    /// What could be changed; none if it was not asked.
+    pub advice: Option<Advice>,
+    #[serde(skip)]
+    data: Data,
     #[serde(skip)]
     map: Vec<Place>,
 }
@@ -48,37 +72,137 @@ pub type Progress<'a> = dyn FnMut(&str, usize, usize) + 'a;
 /// If the mesh has fewer addresses than there are nodes.
 pub fn report(
     manifest: &Arc<Manifest>,
-    _data: &Data,
+    data: &Data,
     options: &Options,
     progress: &mut Progress<'_>,
 ) -> Result<Report, MeshFull> {
     let design = Design::of(manifest)?;
     let seed = Seed(options.seed);
-    let failures = failures(&design, seed, &mut |done, all| {
-        progress("failures", done, all)
-    });
+    let failures = failures(&design, seed, &mut |done, all| progress("failures", done, all));
+    let proofs = proofs(&design, &failures, options, progress);
+    progress("availability", 0, 1);
+    let asked = availability::Options {
+        seed: options.seed,
+        ..availability::Options::default()
+    };
+    let availability = availability(&design, data, &asked);
+    progress("capacity", 0, 1);
+    let capacity = capacity(&design)?;
+    let priced = PriceOptions {
+        today: Some(options.today.clone()),
+        ..PriceOptions::default()
+    };
+    let mut objectives = objectives::of_losses(&design, &failures);
+    objectives.extend(objectives::of_time(&design, &availability));
     let text = serde_json::to_string(manifest.as_ref()).expect("a manifest is plain data");
+    let limits = advice::Limits::of(&design);
+    let searched = options.advice.then(|| advice(manifest, data, options.seed, limits, progress));
     Ok(Report {
         cluster: manifest.metadata.name.clone(),
         fingerprint: format!("{:016x}", hash_name(&text)),
         seed: options.seed,
-        objectives: objectives::of_losses(&design, &failures),
+        objectives,
         failures,
+        proofs,
+        availability,
+        capacity,
+        distance: distance(&design, data),
+        price: price(&design, data, &priced),
+        advice: searched,
+        data: data.clone(),
         map: map(&design),
     })
+}
+
+/// Every domain lost in the simulated world.
+fn proofs(
+    design: &Design,
+    failures: &Failures,
+    options: &Options,
+    progress: &mut Progress<'_>,
+) -> Vec<Proof> {
+    if !options.simulate {
+        return Vec::new();
+    }
+    let all = design.domains.len();
+    let domains = design.domains.iter().enumerate();
+    let proven = domains.filter_map(|(at, domain)| {
+        progress("simulated losses", at, all);
+        let row = failures.row_of(domain)?;
+        Some(proof(&design.manifest, domain, row, options.seed))
+    });
+    proven.collect()
 }
 
 impl Report {
     /// Its sections, in order.
     #[must_use]
     pub fn sections(&self) -> Vec<Section> {
-        vec![self.overview(), self.failures.section()]
+        let mut sections = vec![self.overview(), self.failures.section()];
+        if !self.proofs.is_empty() {
+            sections.push(simulated(&self.proofs));
+        }
+        sections.extend([
+            self.availability.section(),
+            self.capacity.section(),
+            self.distance.section(),
+            self.price.section(&self.data),
+        ]);
+        sections.extend(self.advice.iter().map(Advice::section));
+        sections.push(self.assumptions());
+        sections
     }
 
     /// Whether every objective is met.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.objectives.iter().all(|objective| objective.met)
+    }
+
+    /// Each parameter with its source and date, and how to give another.
+    fn assumptions(&self) -> Section {
+        let columns = vec![
+            Column::words("key"),
+            Column::figures("value"),
+            Column::figures("low"),
+            Column::figures("high"),
+            Column::words("unit"),
+            Column::words("meaning"),
+            Column::words("evidence"),
+            Column::words("date"),
+            Column::words("source"),
+        ];
+        let caption = "Parameters; low and high are the 5th and 95th percentile of what they may be";
+        let mut table = Table::new("assumptions", caption, columns);
+        let figure = |value: f64| Cell::figure(value, format!("{value}"));
+        for row in &self.data.assumptions {
+            let tone = match row.source.evidence {
+                Evidence::Measured | Evidence::Read => Tone::Plain,
+                Evidence::Judgement | Evidence::GeneralKnowledge => Tone::Warn,
+            };
+            let date = row.source.date.as_ref().map_or("-", |date| date.0.as_str());
+            table.push(vec![
+                Cell::text(&row.key),
+                figure(row.value),
+                figure(row.low),
+                figure(row.high),
+                Cell::text(&row.unit),
+                Cell::text(&row.meaning),
+                Cell::text(row.source.evidence.word()).toned(tone),
+                Cell::text(date),
+                Cell::text(&row.source.source),
+            ]);
+        }
+        let how = "Every row can be replaced: put a file of the same name and columns into a \
+                   directory and give it with --data; `quorate data show` prints all tables, `quorate \
+                   data check DIR` looks for mistakes. Round trips of your own network come from \
+                   `quorate measure rtt`.";
+        Section {
+            id: "assumptions",
+            title: "Assumptions".to_owned(),
+            lead: format!("{} parameters, each with its source.", self.data.assumptions.len()),
+            blocks: vec![Block::Text(how.to_owned()), Block::Table(table)],
+        }
     }
 
     fn overview(&self) -> Section {
@@ -121,6 +245,43 @@ impl Report {
             lead,
             blocks: vec![Block::Table(table), Block::Chart(map)],
         }
+    }
+}
+
+/// Losses in the simulated world beside the table.
+fn simulated(proofs: &[Proof]) -> Section {
+    let claims: usize = proofs.iter().map(|proof| proof.claims).sum();
+    let differences: Vec<&String> = proofs.iter().flat_map(|proof| &proof.differences).collect();
+    let columns = vec![
+        Column::words("lost"),
+        Column::figures("claims compared"),
+        Column::figures("differences"),
+        Column::figures("new leader after"),
+        Column::figures("first API write after"),
+    ];
+    let mut table = Table::new("simulated", "Every loss, played once in the simulated world", columns);
+    let seconds = |s: Option<f64>| match s {
+        Some(s) => Cell::figure(s, crate::failures::seconds(s)),
+        None => Cell::text("-"),
+    };
+    for proof in proofs {
+        let found = proof.differences.len();
+        let tone = if found == 0 { Tone::Good } else { Tone::Bad };
+        table.push(vec![
+            Cell::text(&proof.of),
+            Cell::figure(proof.claims as f64, proof.claims.to_string()),
+            Cell::figure(found as f64, found.to_string()).toned(tone),
+            seconds(proof.leader_s),
+            seconds(proof.write_s),
+        ]);
+    }
+    let mut blocks = vec![Block::Table(table)];
+    blocks.extend(differences.iter().map(|text| Block::Caution((*text).clone())));
+    Section {
+        id: "simulated",
+        title: "The same losses in the simulated world".to_owned(),
+        lead: format!("{claims} claims were compared; {} differ.", differences.len()),
+        blocks,
     }
 }
 

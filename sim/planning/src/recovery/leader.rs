@@ -21,11 +21,11 @@ const DEATHS: usize = 400;
 /// (4.5 ms); the simulated world draws from the same range.
 const FSYNC: Span = Span::from_us(2_500);
 
-/// Elections of one design that were played already, by members and distance.
-#[derive(Debug)]
+/// Elections that were played already, by members, distance and timers.
+#[derive(Debug, Default)]
 pub struct Elections {
     options: Option<Options>,
-    played: BTreeMap<(usize, u64), Vec<Span>>,
+    played: BTreeMap<(usize, u64, u32, u32), Vec<Span>>,
 }
 
 /// How long etcd is without a leader after a loss.
@@ -45,13 +45,10 @@ impl Leader<'_> {
 }
 
 impl Elections {
-    /// Of a design whose members have the timers that its plan gives them.
-    #[must_use]
-    pub fn of(design: &Design) -> Self {
-        Self {
-            options: options(design),
-            played: BTreeMap::new(),
-        }
+    /// Turns to a design, whose members have the timers that its plan gives them. What was played
+    /// for another design is kept: many have the same distances.
+    pub fn turn_to(&mut self, design: &Design) {
+        self.options = options(design);
     }
 
     /// Without a quorum, or with no member lost, there is no election.
@@ -68,9 +65,11 @@ impl Elections {
             return none;
         };
         let one_way = one_way(design, lost);
+        let timers = (options.heartbeat_ms, options.election_ms);
+        let key = (quorum.members, one_way.0, timers.0, timers.1);
         let gaps = self
             .played
-            .entry((quorum.members, one_way.0))
+            .entry(key)
             .or_insert_with(|| {
                 let setting = Setting {
                     members: quorum.members,
