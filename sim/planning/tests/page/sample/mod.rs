@@ -141,7 +141,7 @@ fn assumptions() -> Section {
     section(
         "assumptions",
         "Assumptions",
-        "28 parameters; 3 are judgements. `--data DIR` puts yours in their place.",
+        "28 parameters; 3 are judgements. --data DIR puts yours in their place.",
         vec![
             Block::Table(tables::assumptions()),
             heading("The same report for a hundred nodes"),
