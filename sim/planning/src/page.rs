@@ -1,8 +1,8 @@
 //! What a section of a report shows: figures, tables and charts, whoever prints them.
 //!
-//! Sections make these from their results; [`html`], [`markdown`], [`csv`] and the terminal's
-//! [`summary`] are folds over them, and have a file each. Knows neither what the figures mean nor any
-//! format.
+//! Sections make these from their results; [`html()`], [`markdown()`], [`csv()`] and the
+//! terminal's [`summary()`] are folds over them, and have a file each. Knows neither what the figures
+//! mean nor any format.
 
 mod chart;
 mod charted;

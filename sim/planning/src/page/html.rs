@@ -39,6 +39,7 @@ pub fn html(page: &Page) -> String {
             body {
                 a.skip href="#content" { "Skip to the report" }
                 header {
+                    p.what.soft { "Planning report · quorate " (plain(&page.version)) }
                     h1 { (plain(&page.title)) }
                     @if !page.subtitle.is_empty() { p.soft { (plain(&page.subtitle)) } }
                 }

@@ -13,6 +13,9 @@ pub(super) const HEIGHT: u32 = 380;
 const HALF: i32 = 9;
 const BESIDE: i32 = 10;
 
+/// Right of the axes, in pixels.
+const MARGIN: i32 = 24;
+
 /// Letters of a name, at most, in pixels.
 const NAME: f64 = 220.0;
 
@@ -47,7 +50,7 @@ impl Points {
     pub(super) fn draw(&self, area: &Area<'_>) -> Drawn {
         let mut chart = ChartBuilder::on(area)
             .margin_top(14)
-            .margin_right(24)
+            .margin_right(MARGIN)
             .x_label_area_size(46)
             .y_label_area_size(84)
             .build_cartesian_2d(self.across.0..self.across.1, self.up.0..self.up.1)?;
@@ -78,7 +81,12 @@ impl Points {
                 area.draw(&Circle::new(*place, 4, SOFT.stroke_width(2)))?;
             }
             let name = fitting(name, NAME);
-            let within = (pixels_x.start, pixels_x.end, pixels_y.start, pixels_y.end);
+            let within = (
+                pixels_x.start,
+                pixels_x.end + MARGIN,
+                pixels_y.start - HALF,
+                pixels_y.end + HALF,
+            );
             let Some((left, right, top, _)) = free(*place, &name, &taken, within, *out) else {
                 continue;
             };
@@ -95,7 +103,7 @@ impl Points {
     }
 }
 
-/// Room for a name right of its point, left of it, above or below. One that has to be shown takes the
+/// Room for a name right of its point, left of it, above, below or slantwise. One that has to be shown takes the
 /// first place that covers no other name inside, and the first of all if there is none.
 fn free(
     (x, y): (i32, i32),
@@ -111,6 +119,8 @@ fn free(
         at(x - BESIDE - wide, y),
         at(x - wide / 2, y - 2 * HALF),
         at(x - wide / 2, y + 2 * HALF),
+        at(x - wide, y - 2 * HALF),
+        at(x, y - 2 * HALF),
     ];
     let inside =
         |b: &Box4| b.0 >= within.0 && b.1 <= within.1 && b.2 >= within.2 && b.3 <= within.3;

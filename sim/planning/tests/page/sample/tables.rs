@@ -16,7 +16,7 @@ fn figure(value: f64, unit: &str) -> Cell {
     Cell::figure(value, format!("{value}{unit}"))
 }
 
-pub fn failures() -> Table {
+pub(super) fn failures() -> Table {
     let titles = [
         "Failure domain",
         "etcd",
@@ -34,16 +34,7 @@ pub fn failures() -> Table {
         "What each failure domain takes along, and how long recovery takes",
         columns(&titles),
     );
-    let rows: [(
-        &str,
-        (&str, Tone),
-        f64,
-        (&str, Tone),
-        (&str, Tone),
-        (&str, Tone),
-        [f64; 3],
-        &str,
-    ); 9] = [
+    let rows = [
         (
             "shared group transit-fra",
             ("no quorum", Bad),
@@ -152,7 +143,7 @@ pub fn failures() -> Table {
     table
 }
 
-pub fn pairs() -> Table {
+pub(super) fn pairs() -> Table {
     let mut table = Table::new(
         "pairs",
         "Pairs that take more than each of them alone",
@@ -191,7 +182,7 @@ pub fn pairs() -> Table {
     table
 }
 
-pub fn availability() -> Table {
+pub(super) fn availability() -> Table {
     let mut table = Table::new(
         "availability",
         "Share of time, exact for the assumptions below, and what they leave open",
@@ -243,7 +234,7 @@ pub fn availability() -> Table {
     table
 }
 
-pub fn cuts() -> Table {
+pub(super) fn cuts() -> Table {
     let mut table = Table::new(
         "cuts",
         "Smallest sets of domains whose loss stops writes",
@@ -266,7 +257,7 @@ pub fn cuts() -> Table {
     table
 }
 
-pub fn capacity() -> Table {
+pub(super) fn capacity() -> Table {
     let mut table = Table::new(
         "capacity",
         "Room now and without the largest domain of each kind",
@@ -297,7 +288,7 @@ pub fn capacity() -> Table {
     table
 }
 
-pub fn price() -> Table {
+pub(super) fn price() -> Table {
     let mut table = Table::new(
         "price",
         "A normal month and one with a failover, in EUR",
@@ -330,7 +321,7 @@ pub fn price() -> Table {
     table
 }
 
-pub fn advice() -> Table {
+pub(super) fn advice() -> Table {
     let mut table = Table::new(
         "advice",
         "Changes that meet more objectives, cheapest first; each was planned and simulated",
@@ -358,7 +349,7 @@ pub fn advice() -> Table {
     table
 }
 
-pub fn assumptions() -> Table {
+pub(super) fn assumptions() -> Table {
     let titles = [
         "Parameter",
         "#Value",

@@ -12,42 +12,6 @@ fn chart(id: &'static str, caption: &str, drawing: Drawing) -> Block {
     })
 }
 
-/// Puts a name before every name.
-pub fn spoil(drawing: &mut Drawing, name: &str) {
-    let spoil = |text: &mut String| text.insert_str(0, name);
-    match drawing {
-        Drawing::Bars { unit, parts, bars } => {
-            spoil(unit);
-            parts.iter_mut().for_each(spoil);
-            bars.iter_mut().for_each(|bar| spoil(&mut bar.0));
-        }
-        Drawing::Lines { x, y, lines, .. } => {
-            spoil(x);
-            spoil(y);
-            lines.iter_mut().for_each(|line| spoil(&mut line.0));
-        }
-        Drawing::Points { x, y, points } => {
-            spoil(x);
-            spoil(y);
-            points.iter_mut().for_each(|point| spoil(&mut point.0));
-        }
-        Drawing::Map(places) => places.iter_mut().for_each(|place| spoil_place(place, name)),
-    }
-}
-
-fn spoil_place(place: &mut Place, name: &str) {
-    place.name.insert_str(0, name);
-    place.kind.insert_str(0, name);
-    place
-        .marks
-        .iter_mut()
-        .for_each(|mark| mark.insert_str(0, name));
-    place
-        .within
-        .iter_mut()
-        .for_each(|inner| spoil_place(inner, name));
-}
-
 fn place(kind: &str, name: &str, within: Vec<Place>) -> Place {
     Place {
         name: name.to_owned(),
@@ -66,7 +30,7 @@ fn node(name: &str, marks: &[&str]) -> Place {
 
 const CONTROL: &[&str] = &["etcd", "API server", "load balancer"];
 
-pub fn map() -> Block {
+pub(super) fn map() -> Block {
     let zone = |name: &str, nodes| place("zone", name, nodes);
     let region = |name: &str, zones| place("region", name, zones);
     let cp = |name: &str| node(name, CONTROL);
@@ -118,7 +82,7 @@ pub fn map() -> Block {
     )
 }
 
-pub fn large_map() -> Block {
+pub(super) fn large_map() -> Block {
     let providers = ["htz", "gcp", "aws"].map(|provider| {
         let regions = ["east", "west"].map(|region| {
             let zones = (1..=2).map(|number| {
@@ -141,7 +105,7 @@ fn line(name: &str, points: impl Iterator<Item = (f64, f64)>) -> Line {
     (name.to_owned(), points.collect())
 }
 
-pub fn recovery() -> Block {
+pub(super) fn recovery() -> Block {
     let curve = |scale: f64| {
         (1..=60).map(move |at| {
             let seconds = f64::from(at) * 2.0;
@@ -167,7 +131,7 @@ pub fn recovery() -> Block {
     )
 }
 
-pub fn cuts() -> Block {
+pub(super) fn cuts() -> Block {
     let bars = [
         ("transit-fra", 2.1),
         ("htz, gcp", 0.22),
@@ -184,7 +148,7 @@ pub fn cuts() -> Block {
     chart("cuts", "Downtime by cause", drawing)
 }
 
-pub fn growth() -> Block {
+pub(super) fn growth() -> Block {
     let grow = |rate: f64| (0..=12).map(move |month| (f64::from(month), 62.0 * rate.powi(month)));
     let drawing = Drawing::Lines {
         x: "months from now".to_owned(),
@@ -203,7 +167,7 @@ pub fn growth() -> Block {
     chart("growth", "When growth uses up what is there", drawing)
 }
 
-pub fn latency() -> Block {
+pub(super) fn latency() -> Block {
     let parts = ["network", "disk", "agreement"];
     let bars = [
         ("all members", [14.2, 4.1, 5.7]),
@@ -221,7 +185,7 @@ pub fn latency() -> Block {
     chart("latency", "What an etcd commit waits for", drawing)
 }
 
-pub fn price() -> Block {
+pub(super) fn price() -> Block {
     let parts = [
         "machines",
         "disks",
@@ -243,7 +207,7 @@ pub fn price() -> Block {
     chart("price", "What the price is made of", drawing)
 }
 
-pub fn pareto() -> Block {
+pub(super) fn pareto() -> Block {
     let points = [
         ("today", 412.8, 2.6, false),
         ("third load balancer at scw", 418.2, 2.5, false),

@@ -1,5 +1,6 @@
 //! Every form of a report made by hand: as it is, and with names that somebody means ill by.
 
+mod hostile;
 mod sample;
 
 use quorate_planning::page::{self, Block, Cell, Column, Page, Section, Table};
@@ -62,26 +63,26 @@ fn a_report_in_a_terminal() {
 
 #[test]
 fn hostile_names_stay_text_on_the_page() {
-    let (own, spoiled) = (page::html(&sample::page()), page::html(&sample::hostile()));
+    let (own, spoiled) = (page::html(&sample::page()), page::html(&hostile::page()));
     for tag in [
-        "<script", "</script", "</style", "<svg", "</text", "<table", "<a ", "<li",
+        "<script", "</script", "</style", "<svg", "<table", "<li", "<td",
     ] {
         let count = |html: &str| html.matches(tag).count();
-        // A row of made-of is added; its texts are no elements of these kinds.
         assert_eq!(count(&own), count(&spoiled), "{tag}");
     }
     assert!(spoiled.contains("&lt;script&gt;alert(1)"));
     assert!(!spoiled.contains(['\u{0}', '\u{1b}', '\u{202e}']));
+    let links = attribute(&spoiled, "href");
     assert!(
-        attribute(&spoiled, "href")
+        links
             .iter()
-            .all(|to| to.starts_with(['#', 'h']))
+            .all(|to| to.starts_with('#') || to.starts_with("https://"))
     );
 }
 
 #[test]
 fn hostile_names_stay_text_elsewhere() {
-    let hostile = sample::hostile();
+    let hostile = hostile::page();
     let markdown = page::markdown(&hostile);
     assert_eq!(
         markdown.matches("<script").count(),
@@ -173,7 +174,7 @@ fn an_empty_report_is_a_report() {
 #[should_panic(expected = "the table t is there once")]
 fn two_tables_of_one_name_are_our_mistake() {
     let table = || Table::new("t", "", vec![Column::words("a")]);
-    page::csv(&with(vec![table(), table()]));
+    let _ = page::csv(&with(vec![table(), table()]));
 }
 
 #[test]
@@ -181,5 +182,5 @@ fn two_tables_of_one_name_are_our_mistake() {
 fn a_torn_row_is_our_mistake() {
     let mut table = Table::new("t", "", vec![Column::words("a")]);
     table.rows.push(vec![Cell::text("a"), Cell::text("b")]);
-    page::html(&with(vec![table]));
+    let _ = page::html(&with(vec![table]));
 }

@@ -4,10 +4,10 @@
 mod charts;
 mod tables;
 
-use quorate_planning::page::{Block, Cell, Page, Section};
+use quorate_planning::page::{Block, Page, Section};
 
 /// The report.
-pub fn page() -> Page {
+pub(crate) fn page() -> Page {
     let made_of = [
         ("manifest", "shop.yaml, 9f2c41d07be3a815"),
         ("seed", "1"),
@@ -34,45 +34,6 @@ pub fn page() -> Page {
             advice(),
             assumptions(),
         ],
-    }
-}
-
-/// The same with names and texts that somebody means ill by.
-#[allow(dead_code)]
-pub fn hostile() -> Page {
-    let name = "\"><script>alert(1)</script>|`*_[x](javascript:alert(1))\u{1b}[2J\u{202e}\n=cmd()";
-    let mut page = page();
-    page.title = name.to_owned();
-    page.subtitle = name.to_owned();
-    page.version = name.to_owned();
-    page.made_of.push((name.to_owned(), name.to_owned()));
-    for section in &mut page.sections {
-        section.title.push_str(name);
-        section.lead.push_str(name);
-        for block in &mut section.blocks {
-            spoil(block, name);
-        }
-    }
-    page
-}
-
-fn spoil(block: &mut Block, name: &str) {
-    match block {
-        Block::Heading(text) | Block::Text(text) | Block::Caution(text) => text.push_str(name),
-        Block::Table(table) => {
-            table.caption.push_str(name);
-            for column in &mut table.columns {
-                column.title.push_str(name);
-            }
-            for cell in table.rows.iter_mut().flatten() {
-                let spoiled = Cell::text(format!("{name}{}", cell.text));
-                *cell = spoiled.toned(cell.tone);
-            }
-        }
-        Block::Chart(chart) => {
-            chart.caption.push_str(name);
-            charts::spoil(&mut chart.drawing, name);
-        }
     }
 }
 
@@ -180,7 +141,7 @@ fn assumptions() -> Section {
     section(
         "assumptions",
         "Assumptions",
-        "28 parameters; 3 are judgements. `--data DIR` puts yours in their place.",
+        "28 parameters; 3 are judgements. --data DIR puts yours in their place.",
         vec![
             Block::Table(tables::assumptions()),
             heading("The same report for a hundred nodes"),
