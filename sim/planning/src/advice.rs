@@ -218,6 +218,7 @@ impl Search<'_> {
             seed: self.seed,
             samples: 0,
             outages: 0,
+            sensitivity: false,
             ..availability::Options::default()
         };
         let availability = availability(&design, self.data, &quick);

@@ -39,6 +39,8 @@ pub struct Options {
     pub samples: u32,
     /// Outages of each subject that are simulated for their lengths; fewer where it is large.
     pub outages: u32,
+    /// Move every assumption to both ends of its range, too.
+    pub sensitivity: bool,
     /// How far exact solutions go.
     pub limits: Limits,
     /// When workloads are down, by name, instead of the default: event n is the n-th domain of the
@@ -54,6 +56,7 @@ impl Default for Options {
             seed: 1,
             samples: 1_000,
             outages: 2_000,
+            sensitivity: true,
             limits: Limits::default(),
             workloads: Vec::new(),
             volumes: Vec::new(),
@@ -195,7 +198,10 @@ pub fn availability(design: &Design, data: &Data, options: &Options) -> Availabi
         options,
     };
     let (samples, mut ranges) = study.ranges(asked.len());
-    let mut swings = study.swings(asked.len());
+    let mut swings = match options.sensitivity {
+        true => study.swings(asked.len()),
+        false => vec![Vec::new(); asked.len()],
+    };
     let window_years = incidents::window(data);
     let unseen = claim::unseen(window_years, study.assumed.value("unseen.outage"));
     let subjects = asked.into_iter().enumerate().map(|(at, asked)| {
@@ -212,6 +218,15 @@ pub fn availability(design: &Design, data: &Data, options: &Options) -> Availabi
         samples,
         rule: claim::rule(window_years, unseen),
     }
+}
+
+/// Every domain of a design as an event, in their order.
+#[must_use]
+pub fn events(design: &Design, data: &Data) -> Vec<Event> {
+    let assumed = Assumed::of(data);
+    let classes = Classes::of(design, data);
+    let rates: Vec<f64> = classes.all.iter().map(|c| c.per_year(&assumed)).collect();
+    rates::events(design, &classes, &rates, &assumed)
 }
 
 /// All domains, each directly before what it takes: causes that places share, then place by place.

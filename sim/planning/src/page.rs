@@ -58,6 +58,8 @@ pub enum Block {
     Text(String),
     /// What the reader has to know to use the figures: a limit, a missing price, old data.
     Caution(String),
+    /// Something to be copied as it stands: a patch, a command.
+    Code(String),
     /// A table.
     Table(Table),
     /// A chart.
@@ -180,7 +182,7 @@ impl Page {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
         blocks.filter_map(|block| match block {
             Block::Table(table) => Some(table),
-            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Chart(_) => None,
+            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Code(_) | Block::Chart(_) => None,
         })
     }
 
@@ -188,7 +190,7 @@ impl Page {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
         blocks.filter_map(|block| match block {
             Block::Chart(chart) => Some(chart),
-            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Table(_) => None,
+            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Code(_) | Block::Table(_) => None,
         })
     }
 

@@ -119,6 +119,7 @@ fn block(block: &Block) -> Markup {
         Block::Caution(text) => html! {
             p.caution { strong { "Caution: " } (table::linked(text)) }
         },
+        Block::Code(text) => html! { pre tabindex="0" { code { (text) } } },
         Block::Table(one) => table::table(one, &format!("table-{}", one.id)),
         Block::Chart(chart) => figure::figure(chart),
     }

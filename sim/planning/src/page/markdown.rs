@@ -39,10 +39,20 @@ fn section(out: &mut String, section: &Section) {
             Block::Caution(text) => {
                 let _ = writeln!(out, "\n> **Caution:** {}", inline(text));
             }
+            Block::Code(text) => fenced(out, text),
             Block::Table(one) => table(out, one),
             Block::Chart(one) => chart(out, one),
         }
     }
+}
+
+/// Code in a fence that is longer than any in it.
+fn fenced(out: &mut String, text: &str) {
+    let mut fence = "```".to_owned();
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    let _ = writeln!(out, "\n{fence}\n{}\n{fence}", text.trim_end());
 }
 
 fn paragraph(out: &mut String, text: &str) {

@@ -71,6 +71,11 @@ pub fn section(section: &Section) -> String {
             Block::Heading(text) => paragraph(&mut out, "  ", text),
             Block::Text(text) => paragraph(&mut out, "  ", text),
             Block::Caution(text) => paragraph(&mut out, "  ", &format!("! {text}")),
+            Block::Code(text) => {
+                for line in text.lines() {
+                    let _ = writeln!(out, "    {}", plain(line));
+                }
+            }
             Block::Table(one) => out.push_str(&table(one)),
             Block::Chart(chart) => out.push_str(&charted(chart)),
         }
