@@ -111,6 +111,12 @@ pub(crate) fn manifest(file: &Path, cluster: Option<&str>) -> Result<ManifestInp
     manifest_of(name, bytes, cluster, Purpose::Build)
 }
 
+/// Reads a manifest that may miss its own objectives: to say by how much, not to build it.
+pub(crate) fn tried(file: &Path, cluster: Option<&str>) -> Result<ManifestInput, Checked> {
+    let (name, bytes) = read(file)?;
+    manifest_of(name, bytes, cluster, Purpose::Try)
+}
+
 /// Reads a scenario and the manifests it refers to.
 pub(crate) fn scenario(file: &Path) -> Result<ScenarioInput, Vec<Checked>> {
     let (name, bytes) = read(file).map_err(|failed| vec![failed])?;
@@ -122,6 +128,20 @@ pub(crate) fn text(file: &Path) -> Result<String, String> {
     let said = |checked: Checked| checked.diagnostics[0].finding.message.clone();
     let (name, bytes) = read_up_to(file, OBSERVED_BYTES).map_err(said)?;
     String::from_utf8(bytes).map_err(|_| format!("{name} is not text"))
+}
+
+/// Reads the tables of a directory, by path, in order of their names.
+pub(crate) fn tables(directory: &Path) -> Result<Vec<(String, String)>, String> {
+    let unreadable = |error| format!("{} cannot be read: {error}", directory.display());
+    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(unreadable)?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "csv"));
+    paths.sort();
+    let named = |path: &PathBuf| Ok((path.display().to_string(), text(path)?));
+    paths.iter().map(named).collect()
 }
 
 /// Reads what goes wrong at a simulated cloud.

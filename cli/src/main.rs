@@ -10,6 +10,7 @@ mod campaign;
 mod chaos;
 mod check;
 mod cluster;
+mod data;
 mod diagnostics;
 mod dns;
 mod drill;
@@ -20,6 +21,7 @@ mod live;
 mod mesh;
 mod plan;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod serve;
@@ -60,6 +62,8 @@ fn run(command: Command) -> Exit {
         Command::Drill(args) => drill::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Dns(Dns::Serve(args)) => dns::serve(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Data(command) => data::run(&command),
         Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }
 }

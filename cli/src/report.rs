@@ -70,7 +70,11 @@ fn asked(args: &Args) -> Result<Exit, Exit> {
     written(args, &page, &reports, change.as_ref())?;
     let sound = change.is_none_or(|change| change.problems.is_empty());
     let met = reports.iter().all(Report::holds);
-    Ok(if met && sound { Exit::Fine } else { Exit::Failed })
+    Ok(if met && sound {
+        Exit::Fine
+    } else {
+        Exit::Failed
+    })
 }
 
 /// The manifests, with what is to be said about them on the error output. What only misses the
@@ -108,7 +112,10 @@ fn page(
     }
     made_of.push(("seed".to_owned(), args.seed.to_string()));
     let data = args.data.as_ref().map(|dir| dir.display().to_string());
-    made_of.push(("data".to_owned(), data.unwrap_or_else(|| "built in".to_owned())));
+    made_of.push((
+        "data".to_owned(),
+        data.unwrap_or_else(|| "built in".to_owned()),
+    ));
     let mut sections = Vec::new();
     let title = reports[0].cluster.clone();
     let subtitle = match (reports, change) {
@@ -184,7 +191,10 @@ fn chosen(page: &Page, id: &str) -> Result<String, Exit> {
     let found = page.sections.iter().find(|section| section.id == id);
     found.map(page::terminal::section).ok_or_else(|| {
         let ids: Vec<&str> = page.sections.iter().map(|section| section.id).collect();
-        refused(&format!("there is no section `{id}`: take one of {}", ids.join(", ")))
+        refused(&format!(
+            "there is no section `{id}`: take one of {}",
+            ids.join(", ")
+        ))
     })
 }
 
@@ -195,7 +205,10 @@ fn writable(args: &Args) -> Result<(), Exit> {
     }
     for path in [&args.html, &args.md, &args.json].into_iter().flatten() {
         if path.as_os_str() != "-" {
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            let file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path);
             file.map_err(|error| unwritable(path, &error))?;
         }
     }

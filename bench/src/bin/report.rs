@@ -32,14 +32,22 @@ fn cluster(nodes: u32) -> Manifest {
     let mut pools = Vec::new();
     for (index, (name, _, region, machine)) in CLOUDS.iter().enumerate() {
         let share = (workers + index as u32) / CLOUDS.len() as u32;
-        for (role, count) in [("control-plane", 1), ("load-balancer", 1), ("worker", share)] {
+        for (role, count) in [
+            ("control-plane", 1),
+            ("load-balancer", 1),
+            ("worker", share),
+        ] {
             pools.push(json!({"name": format!("{role}-{name}"), "provider": name,
                 "region": region, "count": count, "machineType": machine, "image": "debian-12",
                 "roles": [role]}));
         }
     }
-    let entries: Vec<_> = CLOUDS.iter().map(|(name, ..)| format!("load-balancer-{name}")).collect();
-    let role = |name: &str, kind: &str, port: u16| json!({"name": name, "kind": kind, "port": port});
+    let entries: Vec<_> = CLOUDS
+        .iter()
+        .map(|(name, ..)| format!("load-balancer-{name}"))
+        .collect();
+    let role =
+        |name: &str, kind: &str, port: u16| json!({"name": name, "kind": kind, "port": port});
     let balancer = |name: &str, role| json!({"name": name, "pools": &entries, "roles": [role]});
     let record = |name: &str| {
         json!({"provider": "cf", "zone": "example.com", "hostname": name, "loadBalancer": name,
@@ -111,7 +119,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         None => {
-            eprintln!("expected: a manifest's file or a number of nodes from 9 on, and `advice` or nothing");
+            eprintln!(
+                "expected: a manifest's file or a number of nodes from 9 on, and `advice` or nothing"
+            );
             ExitCode::FAILURE
         }
     }

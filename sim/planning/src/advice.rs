@@ -177,7 +177,12 @@ pub fn advice(
 /// Nearer to the objectives first, then cheaper, then less often down.
 fn rank(tried: &Tried) -> (usize, f64, f64, f64) {
     let point = &tried.point;
-    (point.missed, tried.short, point.monthly, point.minutes_per_year)
+    (
+        point.missed,
+        tried.short,
+        point.monthly,
+        point.minutes_per_year,
+    )
 }
 
 struct Search<'a> {
@@ -248,9 +253,9 @@ impl Search<'_> {
         better.sort_by(|a, b| rank(a).partial_cmp(&rank(b)).expect("finite figures"));
         let mut chosen: Vec<&Tried> = Vec::new();
         for tried in better {
-            let more = chosen.iter().all(|known| {
-                tried.point.minutes_per_year < known.point.minutes_per_year * 0.8
-            });
+            let more = chosen
+                .iter()
+                .all(|known| tried.point.minutes_per_year < known.point.minutes_per_year * 0.8);
             if chosen.len() < 3 && more {
                 chosen.push(tried);
             }
@@ -265,12 +270,26 @@ impl Search<'_> {
 
     /// What stands up to the planner, its checker and the simulated world.
     fn proven(&self, start: &Tried, tried: &Tried) -> Option<Proposal> {
-        let change = change::change(&start.manifest, &tried.manifest, self.data, 0, &mut |_, _, _| ());
+        let change = change::change(
+            &start.manifest,
+            &tried.manifest,
+            self.data,
+            0,
+            &mut |_, _, _| (),
+        );
         let change = change.ok().filter(|change| change.problems.is_empty())?;
         let design = Design::of(&tried.manifest).ok()?;
         let table = crate::failures::failures(&design, Seed(self.seed), &mut |_, _| ());
-        let wanted = design.manifest.spec.resilience.survive.unwrap_or(Domain::Provider);
-        let of_kind = design.domains.iter().filter(|d| d.kind == DomainKind::from(wanted));
+        let wanted = design
+            .manifest
+            .spec
+            .resilience
+            .survive
+            .unwrap_or(Domain::Provider);
+        let of_kind = design
+            .domains
+            .iter()
+            .filter(|d| d.kind == DomainKind::from(wanted));
         let proofs: Vec<Proof> = of_kind
             .filter_map(|domain| {
                 let row = table.row_of(domain)?;
@@ -280,9 +299,16 @@ impl Search<'_> {
         let warnings = judge(&tried.manifest);
         Some(Proposal {
             point: tried.point.clone(),
-            patch: tried.moves.iter().flat_map(|step| step.patch.clone()).collect(),
+            patch: tried
+                .moves
+                .iter()
+                .flat_map(|step| step.patch.clone())
+                .collect(),
             objectives: tried.objectives.clone(),
-            warnings: warnings.into_iter().map(|finding| finding.message).collect(),
+            warnings: warnings
+                .into_iter()
+                .map(|finding| finding.message)
+                .collect(),
             steps: change.steps.len(),
             minutes: change.expected_minutes,
             proofs,
@@ -314,11 +340,15 @@ fn beats(tried: &Tried, start: &Tried) -> bool {
 }
 
 fn worst(availability: &Availability) -> f64 {
-    let used = availability.subjects.iter().filter(|subject| match subject.kind {
-        SubjectKind::Api | SubjectKind::Ingress | SubjectKind::Workload => true,
-        SubjectKind::Quorum | SubjectKind::Volume => false,
-    });
-    used.map(|subject| subject.minutes_per_year).fold(0.0, f64::max)
+    let used = availability
+        .subjects
+        .iter()
+        .filter(|subject| match subject.kind {
+            SubjectKind::Api | SubjectKind::Ingress | SubjectKind::Workload => true,
+            SubjectKind::Quorum | SubjectKind::Volume => false,
+        });
+    used.map(|subject| subject.minutes_per_year)
+        .fold(0.0, f64::max)
 }
 
 /// Designs that no other beats in both figures.

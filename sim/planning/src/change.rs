@@ -102,14 +102,21 @@ pub fn change(
     let after = Design::of(new)?;
     let walked = walk::walk(&plan, &[&before, &after], &rates(&[&before, &after], data));
     let options = PriceOptions::default();
-    let months = [price(&before, data, &options), price(&after, data, &options)];
+    let months = [
+        price(&before, data, &options),
+        price(&after, data, &options),
+    ];
     let monthly = (months[0].normal.together, months[1].normal.together);
     let both = together(&before, &after, data, &options);
     let expected = critical_path(&plan.steps);
     let hours = expected.0 as f64 / 3.6e12;
     Ok(Change {
         steps: walked.steps,
-        held: plan.held.iter().map(|held| format!("{}: {}", held.resource, held.reason)).collect(),
+        held: plan
+            .held
+            .iter()
+            .map(|held| format!("{}: {}", held.resource, held.reason))
+            .collect(),
         problems: problems(&plan, &seen, &desired),
         expected_minutes: hours * 60.0,
         least_slack: walked.least_slack,
@@ -118,7 +125,11 @@ pub fn change(
         double_running: (both - monthly.0).max(0.0) * hours / MONTH_HOURS,
         monthly,
         currency: options.currency,
-        unpriced: months.iter().map(|month| month.normal.unknown.len()).max().unwrap_or(0),
+        unpriced: months
+            .iter()
+            .map(|month| month.normal.unknown.len())
+            .max()
+            .unwrap_or(0),
         played: played::play(old, new, seeds, progress),
     })
 }
@@ -155,7 +166,11 @@ fn together(old: &Design, new: &Design, data: &Data, options: &PriceOptions) -> 
     let keys: BTreeSet<_> = old.iter().chain(&new).map(key).collect();
     let most = keys.iter().map(|wanted| {
         let of = |lines: &[crate::price::Line]| -> f64 {
-            lines.iter().filter(|line| key(line) == *wanted).map(amount).sum()
+            lines
+                .iter()
+                .filter(|line| key(line) == *wanted)
+                .map(amount)
+                .sum()
         };
         of(&old).max(of(&new))
     });

@@ -14,7 +14,10 @@ use std::collections::BTreeSet;
 pub fn section(a: &Report, b: &Report, names: [&str; 2]) -> Section {
     let figures = figures(a, b, names);
     let better = |side: usize| -> usize {
-        figures.iter().filter(|figure| figure.better == Some(side)).count()
+        figures
+            .iter()
+            .filter(|figure| figure.better == Some(side))
+            .count()
     };
     let lead = format!(
         "Of {} figures {} is better in {}, {} in {}; both met the same luck.",
@@ -45,7 +48,11 @@ struct Figure {
 }
 
 impl Figure {
-    fn new(what: impl Into<String>, values: [Option<f64>; 2], text: impl Fn(f64) -> String) -> Self {
+    fn new(
+        what: impl Into<String>,
+        values: [Option<f64>; 2],
+        text: impl Fn(f64) -> String,
+    ) -> Self {
         let better = match values {
             [Some(a), Some(b)] if a < b => Some(0),
             [Some(a), Some(b)] if b < a => Some(1),
@@ -69,34 +76,59 @@ fn figures(a: &Report, b: &Report, names: [&str; 2]) -> Vec<Figure> {
         Some(rows.filter(|row| row.standing.fate() == Fate::Goes).count() as f64)
     };
     let missed = |report: &Report| {
-        Some(report.objectives.iter().filter(|objective| !objective.met).count() as f64)
+        Some(
+            report
+                .objectives
+                .iter()
+                .filter(|objective| !objective.met)
+                .count() as f64,
+        )
     };
     let slowest = |report: &Report| {
-        let writes = report.failures.domains.iter().filter_map(|row| row.recovery.write);
+        let writes = report
+            .failures
+            .domains
+            .iter()
+            .filter_map(|row| row.recovery.write);
         writes.map(|times| times.p99).reduce(f64::max)
     };
     let mut figures = vec![
         Figure::new("objectives missed", both.map(missed), count),
         Figure::new("losses with which something goes", both.map(fatal), count),
-        Figure::new("first API write after the worst loss, 99 %", both.map(slowest), seconds),
+        Figure::new(
+            "first API write after the worst loss, 99 %",
+            both.map(slowest),
+            seconds,
+        ),
     ];
     let subjects = |report: &Report| -> Vec<String> {
-        report.availability.subjects.iter().map(|subject| subject.title()).collect()
+        report
+            .availability
+            .subjects
+            .iter()
+            .map(|subject| subject.title())
+            .collect()
     };
     let titles: BTreeSet<String> = both.iter().flat_map(|report| subjects(report)).collect();
     for title in titles {
         let down = both.map(|report| {
             let mut subjects = report.availability.subjects.iter();
-            subjects.find(|subject| subject.title() == title).map(|s| s.minutes_per_year)
+            subjects
+                .find(|subject| subject.title() == title)
+                .map(|s| s.minutes_per_year)
         });
-        figures.push(Figure::new(format!("{title}: minutes down a year"), down, |minutes| {
-            format!("{minutes:.2}")
-        }));
+        figures.push(Figure::new(
+            format!("{title}: minutes down a year"),
+            down,
+            |minutes| format!("{minutes:.2}"),
+        ));
     }
     let monthly = both.map(|report| Some(report.price.normal.together));
     let unknown = both.map(|report| report.price.normal.unknown.len());
     let currency = a.price.currency;
-    let mut price = Figure::new(format!("a month, {currency}"), monthly, |v| format!("{v:.2}"));
+    let mut price = Figure::new(format!("a month, {currency}"), monthly, |v| {
+        format!("{v:.2}")
+    });
     for (side, unknown) in unknown.into_iter().enumerate() {
         if unknown > 0 {
             price.texts[side] = format!("at least {}", price.texts[side]);
@@ -104,7 +136,10 @@ fn figures(a: &Report, b: &Report, names: [&str; 2]) -> Vec<Figure> {
         }
     }
     figures.push(price);
-    assert!(names.iter().all(|name| !name.is_empty()), "designs have names");
+    assert!(
+        names.iter().all(|name| !name.is_empty()),
+        "designs have names"
+    );
     figures
 }
 
@@ -120,7 +155,11 @@ fn figures_table(figures: &[Figure], names: [&str; 2]) -> Table {
     for figure in figures {
         let cell = |side: usize| {
             let text = &figure.texts[side];
-            let tone = if figure.better == Some(side) { Tone::Good } else { Tone::Plain };
+            let tone = if figure.better == Some(side) {
+                Tone::Good
+            } else {
+                Tone::Plain
+            };
             match figure.values[side] {
                 Some(value) => Cell::figure(value, text).toned(tone),
                 None => Cell::text(text),
@@ -158,7 +197,8 @@ fn losses_table(a: &Report, b: &Report, names: [&str; 2]) -> Table {
         }
         let of = |report: &Report| {
             let mut rows = report.failures.domains.iter();
-            let found = rows.find(|row| row.of[0].kind == key.0 && row.of[0].alike.contains(&key.1));
+            let found =
+                rows.find(|row| row.of[0].kind == key.0 && row.of[0].alike.contains(&key.1));
             found.map_or(Cell::text("is not in it"), worst)
         };
         table.push(vec![Cell::text(name(&row.of)), of(a), of(b)]);

@@ -136,9 +136,8 @@ impl Failures {
     /// The row of a domain.
     #[must_use]
     pub fn row_of(&self, domain: &FailureDomain) -> Option<&Row> {
-        let of = |row: &&Row| {
-            row.of[0].kind == domain.kind && row.of[0].alike.contains(&domain.name)
-        };
+        let of =
+            |row: &&Row| row.of[0].kind == domain.kind && row.of[0].alike.contains(&domain.name);
         self.domains.iter().find(of)
     }
 }

@@ -1,7 +1,7 @@
 //! What the manifest asks for, beside what its design gives.
 
 use crate::algebra::YEAR_MINUTES;
-use crate::availability::{Availability, SubjectKind};
+use crate::availability::{Availability, Subject, SubjectKind};
 use crate::design::{Design, DomainKind};
 use crate::failures::standing::Fate;
 use crate::failures::{Failures, Row};

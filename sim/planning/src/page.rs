@@ -182,7 +182,11 @@ impl Page {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
         blocks.filter_map(|block| match block {
             Block::Table(table) => Some(table),
-            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Code(_) | Block::Chart(_) => None,
+            Block::Heading(_)
+            | Block::Text(_)
+            | Block::Caution(_)
+            | Block::Code(_)
+            | Block::Chart(_) => None,
         })
     }
 
@@ -190,7 +194,11 @@ impl Page {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
         blocks.filter_map(|block| match block {
             Block::Chart(chart) => Some(chart),
-            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Code(_) | Block::Table(_) => None,
+            Block::Heading(_)
+            | Block::Text(_)
+            | Block::Caution(_)
+            | Block::Code(_)
+            | Block::Table(_) => None,
         })
     }
 

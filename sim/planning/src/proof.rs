@@ -46,7 +46,10 @@ pub fn proof(manifest: &Manifest, domain: &FailureDomain, row: &Row, seed: u64) 
         },
     };
     if run.verdict == Verdict::Invalid {
-        let invalid = run.expectations.iter().filter(|held| held.verdict == Verdict::Invalid);
+        let invalid = run
+            .expectations
+            .iter()
+            .filter(|held| held.verdict == Verdict::Invalid);
         let why: Vec<&str> = invalid.map(|held| held.detail.as_str()).collect();
         seen.claim("the run", true, false, &why.join("; "));
         return seen.proof;
@@ -104,7 +107,12 @@ impl Comparison<'_> {
                 // A pod that is needed and missing makes no request fail: one pod may serve all.
                 let serves = served.fate != Fate::Goes || served.placed > 0 && served.entered;
                 let detail = format!("{}, {} pods", share(requests), served.placed);
-                self.claim(&format!("{name} answers"), serves, requests > 500_000, &detail);
+                self.claim(
+                    &format!("{name} answers"),
+                    serves,
+                    requests > 500_000,
+                    &detail,
+                );
             }
             if !standing.etcd_lives() {
                 continue; // nobody moves a pod, and nobody can say which are ready
@@ -129,9 +137,9 @@ fn users(workload: &str) -> String {
 fn lose(manifest: &Manifest, domain: &FailureDomain, seed: u64) -> Run {
     let faults = faults(manifest, domain);
     let clients = clients(manifest);
-    let served = clients.iter().map(|of| {
-        json!({"measure": "availability", "of": of["name"], "in": "lasting", "atLeast": "0%"})
-    });
+    let served = clients.iter().map(
+        |of| json!({"measure": "availability", "of": of["name"], "in": "lasting", "atLeast": "0%"}),
+    );
     let whole = manifest.spec.workloads.iter().map(|workload| {
         json!({"measure": "pods-missing", "of": workload.name, "in": "lasting", "atMost": "1000h"})
     });
@@ -152,17 +160,26 @@ fn lose(manifest: &Manifest, domain: &FailureDomain, seed: u64) -> Run {
 fn clients(manifest: &Manifest) -> Vec<Value> {
     let mut clients = Vec::new();
     for balancer in &manifest.spec.load_balancers {
-        for role in balancer.roles.iter().filter(|role| role.kind == LbKind::Api).take(1) {
-            clients.push(json!({"name": API, "through": format!("{}/{}", balancer.name, role.name),
-                "rate": "2/s", "asks": "write", "connectTimeout": "3s"}));
+        for role in balancer
+            .roles
+            .iter()
+            .filter(|role| role.kind == LbKind::Api)
+            .take(1)
+        {
+            clients.push(
+                json!({"name": API, "through": format!("{}/{}", balancer.name, role.name),
+                "rate": "2/s", "asks": "write", "connectTimeout": "3s"}),
+            );
         }
     }
     clients.truncate(1);
     for workload in &manifest.spec.workloads {
         if let Some(traffic) = &workload.traffic {
             let through = format!("{}@{}", traffic.through, workload.name);
-            clients.push(json!({"name": users(&workload.name), "through": through, "rate": "3/s",
-                "connectTimeout": "3s"}));
+            clients.push(
+                json!({"name": users(&workload.name), "through": through, "rate": "3/s",
+                "connectTimeout": "3s"}),
+            );
         }
     }
     clients
@@ -177,7 +194,9 @@ fn faults(manifest: &Manifest, domain: &FailureDomain) -> Vec<Value> {
         DomainKind::Provider => vec![outage(json!({"provider": parts[0]}))],
         DomainKind::Region => vec![outage(json!({"provider": parts[0], "region": parts[1]}))],
         DomainKind::Zone => {
-            vec![outage(json!({"provider": parts[0], "region": parts[1], "zone": parts[2]}))]
+            vec![outage(
+                json!({"provider": parts[0], "region": parts[1], "zone": parts[2]}),
+            )]
         }
         DomainKind::Node => {
             let name = format!("{}/{}", parts[1], parts[2]);
@@ -188,7 +207,12 @@ fn faults(manifest: &Manifest, domain: &FailureDomain) -> Vec<Value> {
             let of = providers.filter(|p| p.failure_groups.contains(&domain.name));
             let mut faults = Vec::new();
             for provider in of {
-                if !manifest.spec.node_pools.iter().any(|pool| pool.provider == provider.name) {
+                if !manifest
+                    .spec
+                    .node_pools
+                    .iter()
+                    .any(|pool| pool.provider == provider.name)
+                {
                     continue;
                 }
                 faults.push(outage(json!({"provider": provider.name})));

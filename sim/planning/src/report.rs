@@ -78,7 +78,9 @@ pub fn report(
 ) -> Result<Report, MeshFull> {
     let design = Design::of(manifest)?;
     let seed = Seed(options.seed);
-    let failures = failures(&design, seed, &mut |done, all| progress("failures", done, all));
+    let failures = failures(&design, seed, &mut |done, all| {
+        progress("failures", done, all)
+    });
     let proofs = proofs(&design, &failures, options, progress);
     progress("availability", 0, 1);
     let asked = availability::Options {
@@ -96,7 +98,9 @@ pub fn report(
     objectives.extend(objectives::of_time(&design, &availability));
     let text = serde_json::to_string(manifest.as_ref()).expect("a manifest is plain data");
     let limits = advice::Limits::of(&design);
-    let searched = options.advice.then(|| advice(manifest, data, options.seed, limits, progress));
+    let searched = options
+        .advice
+        .then(|| advice(manifest, data, options.seed, limits, progress));
     Ok(Report {
         cluster: manifest.metadata.name.clone(),
         fingerprint: format!("{:016x}", hash_name(&text)),
@@ -172,7 +176,8 @@ impl Report {
             Column::words("date"),
             Column::words("source"),
         ];
-        let caption = "Parameters; low and high are the 5th and 95th percentile of what they may be";
+        let caption =
+            "Parameters; low and high are the 5th and 95th percentile of what they may be";
         let mut table = Table::new("assumptions", caption, columns);
         let figure = |value: f64| Cell::figure(value, format!("{value}"));
         for row in &self.data.assumptions {
@@ -188,7 +193,7 @@ impl Report {
                 figure(row.high),
                 Cell::text(&row.unit),
                 Cell::text(&row.meaning),
-                Cell::text(row.source.evidence.word()).toned(tone),
+                Cell::text(evidence(row.source.evidence)).toned(tone),
                 Cell::text(date),
                 Cell::text(&row.source.source),
             ]);
@@ -200,7 +205,10 @@ impl Report {
         Section {
             id: "assumptions",
             title: "Assumptions".to_owned(),
-            lead: format!("{} parameters, each with its source.", self.data.assumptions.len()),
+            lead: format!(
+                "{} parameters, each with its source.",
+                self.data.assumptions.len()
+            ),
             blocks: vec![Block::Text(how.to_owned()), Block::Table(table)],
         }
     }
@@ -222,7 +230,7 @@ impl Report {
             Column::words("given"),
         ];
         let mut table = Table::new("objectives", "What the manifest asks for", columns);
-        for Objective { asked, met, given } in &self.objectives {
+        for Objective { asked, met, given, .. } in &self.objectives {
             let (word, tone) = if *met {
                 ("yes", Tone::Good)
             } else {
@@ -248,6 +256,15 @@ impl Report {
     }
 }
 
+fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Measured => "measured",
+        Evidence::Read => "read",
+        Evidence::Judgement => "judgement",
+        Evidence::GeneralKnowledge => "general knowledge",
+    }
+}
+
 /// Losses in the simulated world beside the table.
 fn simulated(proofs: &[Proof]) -> Section {
     let claims: usize = proofs.iter().map(|proof| proof.claims).sum();
@@ -259,7 +276,11 @@ fn simulated(proofs: &[Proof]) -> Section {
         Column::figures("new leader after"),
         Column::figures("first API write after"),
     ];
-    let mut table = Table::new("simulated", "Every loss, played once in the simulated world", columns);
+    let mut table = Table::new(
+        "simulated",
+        "Every loss, played once in the simulated world",
+        columns,
+    );
     let seconds = |s: Option<f64>| match s {
         Some(s) => Cell::figure(s, crate::failures::seconds(s)),
         None => Cell::text("-"),
@@ -276,11 +297,18 @@ fn simulated(proofs: &[Proof]) -> Section {
         ]);
     }
     let mut blocks = vec![Block::Table(table)];
-    blocks.extend(differences.iter().map(|text| Block::Caution((*text).clone())));
+    blocks.extend(
+        differences
+            .iter()
+            .map(|text| Block::Caution((*text).clone())),
+    );
     Section {
         id: "simulated",
         title: "The same losses in the simulated world".to_owned(),
-        lead: format!("{claims} claims were compared; {} differ.", differences.len()),
+        lead: format!(
+            "{claims} claims were compared; {} differ.",
+            differences.len()
+        ),
         blocks,
     }
 }

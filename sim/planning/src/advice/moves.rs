@@ -102,7 +102,10 @@ fn places(manifest: &Manifest, data: &Data) -> Vec<Place> {
         let name = serde_json::to_value(kind).expect("a name");
         let name = name.as_str().expect("a name").to_owned();
         places.push(Place {
-            new: Some(add("/spec/providers/-", json!({"name": name, "type": name}))),
+            new: Some(add(
+                "/spec/providers/-",
+                json!({"name": name, "type": name}),
+            )),
             provider: name,
             kind,
             region,
@@ -116,11 +119,19 @@ fn places(manifest: &Manifest, data: &Data) -> Vec<Place> {
 fn near(kind: ProviderKind, known: &[Place], data: &Data) -> Option<String> {
     let priced = |region: &str| {
         let of_kind = data.machines.iter().filter(|row| row.provider == kind);
-        of_kind.into_iter().any(|row| row.region.as_deref().is_none_or(|name| name == region))
+        of_kind
+            .into_iter()
+            .any(|row| row.region.as_deref().is_none_or(|name| name == region))
     };
-    let regions = catalog::regions(kind).iter().filter(|region| priced(region.name));
+    let regions = catalog::regions(kind)
+        .iter()
+        .filter(|region| priced(region.name));
     let way = |region: &&catalog::Region| -> u64 {
-        let to = |place: &Place| catalog::rtt((place.kind, &place.region), (kind, region.name)).rtt.0;
+        let to = |place: &Place| {
+            catalog::rtt((place.kind, &place.region), (kind, region.name))
+                .rtt
+                .0
+        };
         known.iter().map(to).sum()
     };
     regions.min_by_key(way).map(|region| region.name.to_owned())
@@ -130,7 +141,10 @@ fn near(kind: ProviderKind, known: &[Place], data: &Data) -> Option<String> {
 fn machine(place: &Place, least: Resources, data: &Data) -> Option<String> {
     let of_place = data.machines.iter().filter(|row| {
         row.provider == place.kind
-            && row.region.as_deref().is_none_or(|region| region == place.region)
+            && row
+                .region
+                .as_deref()
+                .is_none_or(|region| region == place.region)
     });
     let holds = of_place.filter(|row| {
         let machine = catalog::machine(place.kind, &row.machine_type);
@@ -141,7 +155,11 @@ fn machine(place: &Place, least: Resources, data: &Data) -> Option<String> {
 }
 
 fn capacity(manifest: &Manifest, pool: &NodePool) -> Resources {
-    let provider = manifest.spec.providers.iter().find(|one| one.name == pool.provider);
+    let provider = manifest
+        .spec
+        .providers
+        .iter()
+        .find(|one| one.name == pool.provider);
     let known = provider.zip(pool.machine_type.as_ref());
     let known = known.and_then(|(provider, name)| catalog::machine(provider.kind, name));
     pool.capacity.or(known).unwrap_or_default()
@@ -173,7 +191,13 @@ fn one_more(
         Role::LoadBalancer => "lb",
     };
     let name = format!("{short}-{}", place.provider);
-    if name.len() > 20 || manifest.spec.node_pools.iter().any(|pool| pool.name == name) {
+    if name.len() > 20
+        || manifest
+            .spec
+            .node_pools
+            .iter()
+            .any(|pool| pool.name == name)
+    {
         return None;
     }
     let mut patch: Vec<Operation> = place.new.clone().into_iter().collect();
@@ -192,7 +216,10 @@ fn control_planes(manifest: &Manifest, data: &Data, places: &[Place], moves: &mu
     for (_, pool) in of_role(manifest, Role::ControlPlane) {
         *at.entry(&pool.provider).or_default() += pool.count.unwrap_or(pool.hosts.len() as u32);
     }
-    let Some(like) = of_role(manifest, Role::ControlPlane).map(|(_, pool)| pool).next() else {
+    let Some(like) = of_role(manifest, Role::ControlPlane)
+        .map(|(_, pool)| pool)
+        .next()
+    else {
         return;
     };
     let members: u32 = at.values().sum();
@@ -208,12 +235,18 @@ fn control_planes(manifest: &Manifest, data: &Data, places: &[Place], moves: &mu
             && at[pool.provider.as_str()] > here(place) + 1
             && let Some((mut patch, _)) = more(manifest, place)
         {
-            patch.push(replace(format!("/spec/nodePools/{index}/count"), json!(count - 1)));
+            patch.push(replace(
+                format!("/spec/nodePools/{index}/count"),
+                json!(count - 1),
+            ));
             if count == 1 {
                 patch.pop();
                 patch.push(remove(format!("/spec/nodePools/{index}")));
             }
-            let words = format!("a control plane moves from {} to {}", pool.provider, place.provider);
+            let words = format!(
+                "a control plane moves from {} to {}",
+                pool.provider, place.provider
+            );
             moves.push(Move { words, patch });
         }
     }
@@ -242,7 +275,10 @@ fn pairs(manifest: &Manifest, places: &[Place], more: More<'_>, moves: &mut Vec<
             if let Some(patch) = both {
                 let words = match a.provider == b.provider {
                     true => format!("two control planes more at {}", a.provider),
-                    false => format!("a control plane more at {} and at {}", a.provider, b.provider),
+                    false => format!(
+                        "a control plane more at {} and at {}",
+                        a.provider, b.provider
+                    ),
                 };
                 moves.push(Move { words, patch });
             }
@@ -257,10 +293,15 @@ fn balancers(manifest: &Manifest, data: &Data, places: &[Place], moves: &mut Vec
     };
     for place in places {
         let more = one_more(manifest, data, place, Role::LoadBalancer, like);
-        let Some((mut patch, name)) = more else { continue };
+        let Some((mut patch, name)) = more else {
+            continue;
+        };
         if let Some(name) = name {
             for at in 0..manifest.spec.load_balancers.len() {
-                patch.push(add(format!("/spec/loadBalancers/{at}/pools/-"), json!(name)));
+                patch.push(add(
+                    format!("/spec/loadBalancers/{at}/pools/-"),
+                    json!(name),
+                ));
             }
         }
         let words = format!("a load balancer more at {}", place.provider);
@@ -270,7 +311,10 @@ fn balancers(manifest: &Manifest, data: &Data, places: &[Place], moves: &mut Vec
         if let Some(count @ 2..) = pool.count {
             moves.push(Move {
                 words: format!("a load balancer less in {}", pool.name),
-                patch: vec![replace(format!("/spec/nodePools/{at}/count"), json!(count - 1))],
+                patch: vec![replace(
+                    format!("/spec/nodePools/{at}/count"),
+                    json!(count - 1),
+                )],
             });
         }
     }
@@ -298,7 +342,10 @@ fn workers(manifest: &Manifest, data: &Data, places: &[Place], moves: &mut Vec<M
         if let Some(bounds) = pool.autoscale.filter(|bounds| bounds.min < bounds.max) {
             moves.push(Move {
                 words: format!("{} begins with {} nodes", pool.name, bounds.min + 1),
-                patch: vec![replace(format!("{path}/autoscale/min"), json!(bounds.min + 1))],
+                patch: vec![replace(
+                    format!("{path}/autoscale/min"),
+                    json!(bounds.min + 1),
+                )],
             });
         }
     }
@@ -315,7 +362,10 @@ fn names(manifest: &Manifest, moves: &mut Vec<Move>) {
                 patch: vec![add(format!("{path}/healthCheck"), check)],
             }),
             Some(check) if check.threshold > 1 => moves.push(Move {
-                words: format!("{name} drops an address after {} failures", check.threshold - 1),
+                words: format!(
+                    "{name} drops an address after {} failures",
+                    check.threshold - 1
+                ),
                 patch: vec![replace(
                     format!("{path}/healthCheck/threshold"),
                     json!(check.threshold - 1),
@@ -327,17 +377,25 @@ fn names(manifest: &Manifest, moves: &mut Vec<Move>) {
         if seconds > 30 {
             moves.push(Move {
                 words: format!("answers for {name} live {}s", seconds / 2),
-                patch: vec![add(format!("{path}/ttl"), json!(format!("{}s", seconds / 2)))],
+                patch: vec![add(
+                    format!("{path}/ttl"),
+                    json!(format!("{}s", seconds / 2)),
+                )],
             });
         }
     }
 }
 
 fn storage(manifest: &Manifest, moves: &mut Vec<Move>) {
-    let data = manifest.spec.workloads.iter().any(|workload| workload.data.is_some());
+    let data = manifest
+        .spec
+        .workloads
+        .iter()
+        .any(|workload| workload.data.is_some());
     let Some(storage) = manifest.spec.storage else {
         if data {
-            let value = json!({"engine": StorageEngine::Longhorn, "replicas": 3, "spread": "provider"});
+            let value =
+                json!({"engine": StorageEngine::Longhorn, "replicas": 3, "spread": "provider"});
             moves.push(Move {
                 words: "volumes get three replicas, each at another provider".to_owned(),
                 patch: vec![add("/spec/storage", value)],
@@ -369,7 +427,10 @@ fn workloads(manifest: &Manifest, moves: &mut Vec<Move>) {
             });
         }
         let reached = manifest.spec.load_balancers.iter().any(|balancer| {
-            balancer.roles.iter().any(|role| role.kind == LbKind::Ingress)
+            balancer
+                .roles
+                .iter()
+                .any(|role| role.kind == LbKind::Ingress)
         });
         if workload.spread.is_none() && workload.replicas > 1 && reached {
             let value = json!({"across": "provider", "whenUnsatisfiable": "ScheduleAnyway"});

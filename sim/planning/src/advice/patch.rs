@@ -88,13 +88,30 @@ mod tests {
 
     #[test]
     fn operations_do_what_the_rfc_says() {
-        let add = |path: &str, value| Operation::Add { path: path.to_owned(), value };
-        let replace = |path: &str, value| Operation::Replace { path: path.to_owned(), value };
-        let remove = |path: &str| Operation::Remove { path: path.to_owned() };
+        let add = |path: &str, value| Operation::Add {
+            path: path.to_owned(),
+            value,
+        };
+        let replace = |path: &str, value| Operation::Replace {
+            path: path.to_owned(),
+            value,
+        };
+        let remove = |path: &str| Operation::Remove {
+            path: path.to_owned(),
+        };
         let cases = [
-            (add("/a/-", json!(9)), Some(json!({"a": [1, 2, 9], "b": {"c": 3}}))),
-            (add("/b/d", json!(4)), Some(json!({"a": [1, 2], "b": {"c": 3, "d": 4}}))),
-            (replace("/a/1", json!(7)), Some(json!({"a": [1, 7], "b": {"c": 3}}))),
+            (
+                add("/a/-", json!(9)),
+                Some(json!({"a": [1, 2, 9], "b": {"c": 3}})),
+            ),
+            (
+                add("/b/d", json!(4)),
+                Some(json!({"a": [1, 2], "b": {"c": 3, "d": 4}})),
+            ),
+            (
+                replace("/a/1", json!(7)),
+                Some(json!({"a": [1, 7], "b": {"c": 3}})),
+            ),
             (remove("/a/0"), Some(json!({"a": [2], "b": {"c": 3}}))),
             (remove("/b/c"), Some(json!({"a": [1, 2], "b": {}}))),
             (replace("/b/x", json!(1)), None),
@@ -102,7 +119,11 @@ mod tests {
             (replace("/x/y", json!(1)), None),
         ];
         for (operation, expected) in cases {
-            assert_eq!(after(std::slice::from_ref(&operation)), expected, "{operation:?}");
+            assert_eq!(
+                after(std::slice::from_ref(&operation)),
+                expected,
+                "{operation:?}"
+            );
         }
     }
 }

@@ -58,9 +58,15 @@ impl Advice {
                 true => "as it is".to_owned(),
                 false => point.changes.join("; "),
             }),
-            Cell::figure(point.monthly, format!("{least}{:.2} {}", point.monthly, self.currency)),
+            Cell::figure(
+                point.monthly,
+                format!("{least}{:.2} {}", point.monthly, self.currency),
+            ),
             Cell::figure(more, format!("{more:+.2}")),
-            Cell::figure(point.minutes_per_year, format!("{:.1} min", point.minutes_per_year)),
+            Cell::figure(
+                point.minutes_per_year,
+                format!("{:.1} min", point.minutes_per_year),
+            ),
             missed,
         ]
     }
@@ -98,7 +104,11 @@ impl Advice {
     fn front_chart(&self) -> Chart {
         let point = |(at, point): (usize, &Point)| {
             let now = point.changes.is_empty();
-            let name = if now { "now".to_owned() } else { format!("{}", at + 1) };
+            let name = if now {
+                "now".to_owned()
+            } else {
+                format!("{}", at + 1)
+            };
             (name, point.monthly, point.minutes_per_year, now)
         };
         let mut points: Vec<_> = self.front.iter().enumerate().map(point).collect();
@@ -136,7 +146,9 @@ impl Proposal {
         blocks.extend(differences.cloned().map(Block::Caution));
         blocks.extend(self.warnings.iter().cloned().map(Block::Caution));
         let patch = serde_json::to_string_pretty(&self.patch).expect("a patch is plain data");
-        blocks.push(Block::Text("As a JSON Patch (RFC 6902) of the manifest:".to_owned()));
+        blocks.push(Block::Text(
+            "As a JSON Patch (RFC 6902) of the manifest:".to_owned(),
+        ));
         blocks.push(Block::Code(patch));
         blocks
     }

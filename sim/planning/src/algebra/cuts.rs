@@ -142,7 +142,13 @@ impl Family {
         let mut taken: Vec<(u32, usize)> = Vec::new();
         let mut open = BinaryHeap::new();
         let mut number = 0;
-        open.push(Open::new(best[self.root as usize], number, 1.0, self.root, 0));
+        open.push(Open::new(
+            best[self.root as usize],
+            number,
+            1.0,
+            self.root,
+            0,
+        ));
         while let Some(next) = open.pop() {
             if next.bound == 0.0 || found.len() == most {
                 break;
@@ -154,7 +160,10 @@ impl Family {
             let node = self.arena.node(next.at);
             let with = next.so_far * weights[node.level as usize];
             taken.push((node.level, next.last));
-            let branches = [(with, node.high, taken.len()), (next.so_far, node.low, next.last)];
+            let branches = [
+                (with, node.high, taken.len()),
+                (next.so_far, node.low, next.last),
+            ];
             for (so_far, at, last) in branches {
                 number += 1;
                 let bound = so_far * best[at as usize];

@@ -80,9 +80,9 @@ fn scenario(old: &Manifest) -> Scenario {
         json!({"measure": "leaderless", "atMost": "2h"}),
         json!({"measure": "lost-writes", "atMost": 0}),
     ];
-    let served = clients.iter().map(|of| {
-        json!({"measure": "availability", "of": of["name"], "atLeast": "0%"})
-    });
+    let served = clients
+        .iter()
+        .map(|of| json!({"measure": "availability", "of": of["name"], "atLeast": "0%"}));
     expect.extend(served);
     let text = json!({
         "apiVersion": "quorate.dev/v1", "kind": "Scenario", "name": "change", "manifest": "old",
@@ -96,17 +96,24 @@ fn scenario(old: &Manifest) -> Scenario {
 
 fn told(runs: &[Run]) -> Played {
     let value = |run: &Run, name: &str| {
-        let held = run.expectations.iter().find(|held| held.name.starts_with(name));
+        let held = run
+            .expectations
+            .iter()
+            .find(|held| held.name.starts_with(name));
         held.and_then(|held| held.value)
     };
     let spans = |name: &str| -> Vec<Span> {
         let values = runs.iter().filter_map(|run| value(run, name));
-        values.map(Span::from_ms).filter(|span| *span < LIMIT).collect()
+        values
+            .map(Span::from_ms)
+            .filter(|span| *span < LIMIT)
+            .collect()
     };
     let took = spans("converged");
-    let slack = runs.iter().flat_map(|run| &run.series.quorum).map(|(_, voters, healthy)| {
-        i64::from(*healthy) - (i64::from(*voters) / 2 + 1)
-    });
+    let slack = runs
+        .iter()
+        .flat_map(|run| &run.series.quorum)
+        .map(|(_, voters, healthy)| i64::from(*healthy) - (i64::from(*voters) / 2 + 1));
     let mut failed = BTreeMap::<String, (u64, u64)>::new();
     for success in runs.iter().flat_map(|run| &run.series.success) {
         let of = failed.entry(success.name.clone()).or_default();
@@ -115,15 +122,24 @@ fn told(runs: &[Run]) -> Played {
             of.1 += u64::from(*ok) + u64::from(*bad);
         }
     }
-    let broken = runs.iter().filter(|run| run.verdict == Verdict::FailSafety).count();
+    let broken = runs
+        .iter()
+        .filter(|run| run.verdict == Verdict::FailSafety)
+        .count();
     Played {
         runs: runs.len() as u64,
         done: took.len() as u64,
         took: Times::of(took),
         leaderless: Times::of(spans("leaderless")),
         least_slack: slack.min(),
-        failed: failed.into_iter().map(|(name, (bad, all))| (name, bad, all)).collect(),
-        lost_writes: runs.iter().filter_map(|run| value(run, "lost-writes")).sum(),
+        failed: failed
+            .into_iter()
+            .map(|(name, (bad, all))| (name, bad, all))
+            .collect(),
+        lost_writes: runs
+            .iter()
+            .filter_map(|run| value(run, "lost-writes"))
+            .sum(),
         unsafe_runs: broken as u64,
     }
 }

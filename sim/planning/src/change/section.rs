@@ -16,7 +16,9 @@ impl Change {
         blocks.push(Block::Table(self.steps_table()));
         if self.steps.len() > SHOWN {
             let more = self.steps.len() - SHOWN;
-            blocks.push(Block::Text(format!("and {more} further steps: `quorate plan` has them.")));
+            blocks.push(Block::Text(format!(
+                "and {more} further steps: `quorate plan` has them."
+            )));
         }
         for held in &self.held {
             blocks.push(Block::Text(format!("Left alone: {held}.")));
@@ -39,7 +41,9 @@ impl Change {
         }
         let slack = match self.least_slack {
             None => String::new(),
-            Some(slack @ ..0) => format!("; etcd is {} members short of a quorum on the way", -slack),
+            Some(slack @ ..0) => {
+                format!("; etcd is {} members short of a quorum on the way", -slack)
+            }
             Some(0) => format!(
                 "; for {} etcd bears no loss",
                 seconds(self.bare_minutes * 60.0)
@@ -77,14 +81,26 @@ impl Change {
             0.0 => "none".to_owned(),
             risk => format!("1 in {:.0}", 1.0 / risk),
         };
-        row("risk of losing the quorum on the way", Cell::figure(self.quorum_risk, risk));
+        row(
+            "risk of losing the quorum on the way",
+            Cell::figure(self.quorum_risk, risk),
+        );
         let money = |amount: f64| format!("{amount:.2} {}", self.currency);
         let least = if self.unpriced > 0 { "at least " } else { "" };
         let double = self.double_running;
-        row("running both meanwhile", Cell::figure(double, format!("{least}{}", money(double))));
+        row(
+            "running both meanwhile",
+            Cell::figure(double, format!("{least}{}", money(double))),
+        );
         let (old, new) = self.monthly;
-        row("a month before", Cell::figure(old, format!("{least}{}", money(old))));
-        row("a month after", Cell::figure(new, format!("{least}{}", money(new))));
+        row(
+            "a month before",
+            Cell::figure(old, format!("{least}{}", money(old))),
+        );
+        row(
+            "a month after",
+            Cell::figure(new, format!("{least}{}", money(new))),
+        );
         table
     }
 
@@ -97,7 +113,11 @@ impl Change {
             Column::words("can be taken back"),
             Column::words("why"),
         ];
-        let mut table = Table::new("steps", "Steps that change something, as they begin", columns);
+        let mut table = Table::new(
+            "steps",
+            "Steps that change something, as they begin",
+            columns,
+        );
         for step in self.steps.iter().take(SHOWN) {
             let slack = match step.slack {
                 None => Cell::text("-"),
@@ -122,14 +142,20 @@ impl Change {
 impl Played {
     fn table(&self) -> Table {
         let columns = vec![Column::words("what"), Column::figures("figure")];
-        let caption = format!("{} runs under live traffic, each with other luck", self.runs);
+        let caption = format!(
+            "{} runs under live traffic, each with other luck",
+            self.runs
+        );
         let mut table = Table::new("played", caption, columns);
         let mut row = |what: String, cell: Cell| table.push(vec![Cell::text(what), cell]);
         let all = self.done == self.runs;
         let tone = if all { Tone::Good } else { Tone::Bad };
         let done = Cell::figure(self.done as f64, format!("{} of {}", self.done, self.runs));
         row("came to its end".to_owned(), done.toned(tone));
-        for (what, times) in [("it took", self.took), ("without a leader", self.leaderless)] {
+        for (what, times) in [
+            ("it took", self.took),
+            ("without a leader", self.leaderless),
+        ] {
             if let Some(times) = times {
                 let text = format!(
                     "{} / {} / {}",
@@ -137,18 +163,26 @@ impl Played {
                     seconds(times.p90),
                     seconds(times.p99)
                 );
-                row(format!("{what} (median / 90 % / 99 %)"), Cell::figure(times.p50, text));
+                row(
+                    format!("{what} (median / 90 % / 99 %)"),
+                    Cell::figure(times.p50, text),
+                );
             }
         }
         for (name, bad, of) in &self.failed {
             let tone = if *bad == 0 { Tone::Good } else { Tone::Warn };
             let text = format!("{bad} of {of}");
-            row(format!("failed requests through {name}"),
-                Cell::figure(*bad as f64, text).toned(tone));
+            row(
+                format!("failed requests through {name}"),
+                Cell::figure(*bad as f64, text).toned(tone),
+            );
         }
         let lost = self.lost_writes;
         let tone = if lost == 0 { Tone::Good } else { Tone::Bad };
-        row("lost writes".to_owned(), Cell::figure(lost as f64, lost.to_string()).toned(tone));
+        row(
+            "lost writes".to_owned(),
+            Cell::figure(lost as f64, lost.to_string()).toned(tone),
+        );
         table
     }
 }

@@ -31,7 +31,11 @@ pub(super) fn walk(plan: &Plan, designs: &[&Design; 2], rates: &[Vec<f64>]) -> W
         bare_minutes: 0.0,
         risk: 0.0,
     };
-    let end = begins.iter().zip(&plan.steps).map(|(at, step)| *at + step.expected).max();
+    let end = begins
+        .iter()
+        .zip(&plan.steps)
+        .map(|(at, step)| *at + step.expected)
+        .max();
     let end = end.unwrap_or(Span::ZERO);
     for (turn, at) in order.iter().enumerate() {
         let step = &plan.steps[*at];
@@ -124,7 +128,9 @@ fn hazard(
     for (design, rates) in designs.iter().zip(rates) {
         for (domain, rate) in design.domains.iter().zip(rates) {
             // A domain of both designs may have members of both in it.
-            let hit = voters.iter().filter(|id| within(designs, domain.kind, &domain.name, id));
+            let hit = voters
+                .iter()
+                .filter(|id| within(designs, domain.kind, &domain.name, id));
             if seen.insert((domain.kind, &domain.name)) && hit.count() as i64 > slack {
                 sum += rate;
             }
@@ -137,6 +143,8 @@ fn within(designs: &[&Design; 2], kind: DomainKind, name: &str, id: &ResourceId)
     designs.iter().any(|design| {
         let at = design.nodes().iter().position(|node| node.id == *id);
         let domain = design.domain(kind, name).map(|at| &design.domains[at]);
-        domain.zip(at).is_some_and(|(domain, at)| domain.nodes.contains(&at))
+        domain
+            .zip(at)
+            .is_some_and(|(domain, at)| domain.nodes.contains(&at))
     })
 }

@@ -67,20 +67,17 @@ impl Elections {
         let one_way = one_way(design, lost);
         let timers = (options.heartbeat_ms, options.election_ms);
         let key = (quorum.members, one_way.0, timers.0, timers.1);
-        let gaps = self
-            .played
-            .entry(key)
-            .or_insert_with(|| {
-                let setting = Setting {
-                    members: quorum.members,
-                    options,
-                    one_way,
-                    fsync: FSYNC,
-                };
-                let losses = leader_losses(&setting, seed.0, DEATHS);
-                let spans = losses.leaderless.iter().map(|ms| Span((ms * 1e6) as u64));
-                spans.collect()
-            });
+        let gaps = self.played.entry(key).or_insert_with(|| {
+            let setting = Setting {
+                members: quorum.members,
+                options,
+                one_way,
+                fsync: FSYNC,
+            };
+            let losses = leader_losses(&setting, seed.0, DEATHS);
+            let spans = losses.leaderless.iter().map(|ms| Span((ms * 1e6) as u64));
+            spans.collect()
+        });
         Leader {
             share: (quorum.members - quorum.left) as f64 / quorum.members as f64,
             gaps,
