@@ -15,7 +15,7 @@ const NAMED: usize = 8;
 pub(super) fn figure(chart: &Chart) -> Markup {
     let id = format!("chart-{}", chart.id);
     let data = chart.short_table();
-    let map = matches!(chart.drawing, Drawing::Map(_));
+    let domains = matches!(chart.drawing, Drawing::Map(_));
     let drawn = match &chart.drawing {
         Drawing::Map(places) => html! { (map(places)) },
         Drawing::Bars { .. } | Drawing::Lines { .. } | Drawing::Points { .. } => {
@@ -23,7 +23,7 @@ pub(super) fn figure(chart: &Chart) -> Markup {
         }
     };
     html! {
-        figure.domains[map] aria-labelledby=(id) {
+        figure.domains[domains] aria-labelledby=(id) {
             figcaption id=(id) { (plain(&chart.caption)) }
             (legend(&chart.drawing))
             (drawn)

@@ -7,11 +7,15 @@ use quorate_sim::report::plain;
 /// Tables of so many rows are kept on one sheet of paper.
 const SHORT: usize = 14;
 
+/// Tables of more columns stand closer.
+const ROOMY: usize = 7;
+
 /// With fewer rows there is nothing to sort.
 const SORTED: usize = 3;
 
 /// A table with its caption. `id` is unique on the page.
 pub(super) fn table(table: &Table, id: &str) -> Markup {
+    let dense = table.columns.len() > ROOMY;
     let sorted = table.rows.len() >= SORTED;
     let length = if table.rows.len() <= SHORT {
         "short"
@@ -20,7 +24,7 @@ pub(super) fn table(table: &Table, id: &str) -> Markup {
     };
     html! {
         div.wide role="group" tabindex="0" aria-labelledby=(id) {
-            table.(length) data-sort[sorted] {
+            table.(length).dense[dense] data-sort[sorted] {
                 caption { span id=(id) { (plain(&table.caption)) } }
                 thead { tr {
                     @for column in &table.columns {
