@@ -207,7 +207,12 @@ pub fn availability(design: &Design, data: &Data, options: &Options) -> Availabi
     });
     Availability {
         subjects: subjects.collect(),
-        rates: study.classes.all.iter().map(|c| c.told(&study.assumed)).collect(),
+        rates: study
+            .classes
+            .all
+            .iter()
+            .map(|c| c.told(&study.assumed))
+            .collect(),
         window_years,
         samples,
         rule: claim::rule(window_years, unseen),
@@ -251,7 +256,9 @@ impl Study<'_> {
         let made = all.map(|(class, rate)| class.rhythm(*rate, assumed).0.unavailability());
         let made: Vec<f64> = made.collect();
         let domains = self.classes.of.iter();
-        let failed: Vec<f64> = domains.map(|class| class.map_or(0.0, |at| made[at])).collect();
+        let failed: Vec<f64> = domains
+            .map(|class| class.map_or(0.0, |at| made[at]))
+            .collect();
         self.forest.probabilities(&failed)
     }
 
@@ -313,7 +320,9 @@ impl Study<'_> {
         keys.sort_unstable();
         keys.dedup();
         for key in keys.iter().filter(|key| !counted.contains(&key.as_str())) {
-            let Some(row) = self.assumed.row(key) else { continue };
+            let Some(row) = self.assumed.row(key) else {
+                continue;
+            };
             let results = [row.low, row.high].map(|value| {
                 let changed = self.assumed.with(key, value);
                 self.under(&changed, &self.rates(&changed))
@@ -329,7 +338,11 @@ impl Study<'_> {
     }
 
     fn rates(&self, assumed: &Assumed<'_>) -> Vec<f64> {
-        self.classes.all.iter().map(|class| class.per_year(assumed)).collect()
+        self.classes
+            .all
+            .iter()
+            .map(|class| class.per_year(assumed))
+            .collect()
     }
 
     fn subject(&self, at: usize, asked: Asked, range: Option<Range>, unseen: f64) -> Subject {
@@ -347,7 +360,9 @@ impl Study<'_> {
             Solved::Exact(solution) => (solution.unavailability, None, Some(solution)),
             Solved::Bounded(interval) => (interval.high, Some(interval), None),
         };
-        let sets = solution.as_ref().and_then(|solution| solution.cut_sets.as_ref());
+        let sets = solution
+            .as_ref()
+            .and_then(|solution| solution.cut_sets.as_ref());
         let likely = range.map_or(unavailability, |range| range.p95 / YEAR_MINUTES);
         Subject {
             kind: asked.kind,
@@ -386,7 +401,8 @@ impl Study<'_> {
     fn causes(&self, sets: &[crate::algebra::CutSet]) -> Vec<Cause> {
         let mut shares: BTreeMap<Vec<String>, f64> = BTreeMap::new();
         for set in sets {
-            let mut places: Vec<String> = set.events.iter().map(|event| self.place(*event)).collect();
+            let mut places: Vec<String> =
+                set.events.iter().map(|event| self.place(*event)).collect();
             places.sort_unstable();
             places.dedup();
             *shares.entry(places).or_default() += set.share;
@@ -422,5 +438,3 @@ fn together(places: &[String]) -> String {
         [some @ .., last] => format!("{} and {last} at once", some.join(", ")),
     }
 }
-
-

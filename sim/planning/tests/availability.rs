@@ -4,9 +4,7 @@ mod tables;
 
 use quorate_engine::manifest::{Manifest, load};
 use quorate_planning::algebra::{EventId, Formula, YEAR_MINUTES};
-use quorate_planning::availability::{
-    Availability, Options, Subject, SubjectKind, availability,
-};
+use quorate_planning::availability::{Availability, Options, Subject, SubjectKind, availability};
 use quorate_planning::data::Data;
 use quorate_planning::design::{Design, DomainKind};
 use quorate_planning::page::Block;
@@ -17,7 +15,9 @@ use tables::{data, incident, with};
 const THREE_CLOUDS: &str = include_str!("../../../scenarios/manifests/three-clouds.yaml");
 
 fn design(change: impl FnOnce(&mut Manifest)) -> Design {
-    let mut manifest = load(THREE_CLOUDS.as_bytes(), None).manifest.expect("it is valid");
+    let mut manifest = load(THREE_CLOUDS.as_bytes(), None)
+        .manifest
+        .expect("it is valid");
     change(&mut manifest);
     Design::of(&Arc::new(manifest)).expect("the mesh has room")
 }
@@ -31,7 +31,10 @@ fn few() -> Options {
 }
 
 fn subject<'a>(all: &'a Availability, kind: SubjectKind, name: &str) -> &'a Subject {
-    let found = all.subjects.iter().find(|s| s.kind == kind && s.name == name);
+    let found = all
+        .subjects
+        .iter()
+        .find(|s| s.kind == kind && s.name == name);
     found.unwrap_or_else(|| panic!("{kind:?} {name} is asked about"))
 }
 
@@ -58,7 +61,9 @@ fn only(provider: f64, node: f64) -> Data {
         ("node.outage", 50.0),
         ("node.failures", rate(node, 50.0)),
     ];
-    let tables = rows.into_iter().fold(data(), |data, (key, value)| with(data, key, value));
+    let tables = rows
+        .into_iter()
+        .fold(data(), |data, (key, value)| with(data, key, value));
     let keys = rows.map(|row| row.0);
     let mut tables = tables;
     for row in &mut tables.assumptions {
@@ -89,7 +94,11 @@ fn everything_that_can_be_down_is_asked_about() {
     for subject in &found.subjects {
         let shares: f64 = subject.causes.iter().map(|cause| cause.share).sum();
         let rest = subject.rest.expect("few cut sets");
-        assert!((shares + rest - 1.0).abs() < 1e-9, "{}: {shares} {rest}", subject.name);
+        assert!(
+            (shares + rest - 1.0).abs() < 1e-9,
+            "{}: {shares} {rest}",
+            subject.name
+        );
         let range = subject.range.expect("it is exact");
         assert!(range.p5 < range.p50 && range.p50 < range.p95);
         assert!(subject.unavailability > 0.0 && subject.unavailability < 0.01);
@@ -122,7 +131,11 @@ fn figures_by_hand() {
         }
     }
     let api = subject(&found, SubjectKind::Api, "Kubernetes API");
-    assert!((api.unavailability / down - 1.0).abs() < 1e-9, "{} {down}", api.unavailability);
+    assert!(
+        (api.unavailability / down - 1.0).abs() < 1e-9,
+        "{} {down}",
+        api.unavailability
+    );
     // Three replicas: one of two hosts of the rack, one of two of htz, the one of aws.
     let volume = subject(&found, SubjectKind::Volume, "orders");
     let copy = p + (1.0 - p) * n;
@@ -142,7 +155,11 @@ fn a_name_service_and_a_shared_cause_are_counted_once() {
     let web = subject(&plain, SubjectKind::Ingress, "web/https");
     let silent = 120.0 / YEAR_MINUTES;
     assert!((web.unavailability / (silent / (1.0 + silent)) - 1.0).abs() < 1e-4);
-    assert!(web.words().expect("a cause").starts_with("100 % of the downtime is DNS service cf"));
+    assert!(
+        web.words()
+            .expect("a cause")
+            .starts_with("100 % of the downtime is DNS service cf")
+    );
     let shared = design(|manifest| {
         for provider in &mut manifest.spec.providers {
             provider.failure_groups.push("grid".to_owned());
@@ -175,18 +192,40 @@ fn published_outages_move_the_rate_of_their_provider_only() {
     let none = rate(&data(), "region.outages aws");
     assert_eq!((none.incidents, none.weight), (0, 0.0));
     // 28 regions, seven years, three of ten are published.
-    assert!((none.exposure_years - 28.0 * 7.0 * 0.3).abs() < 1e-9, "{none:?}");
-    let full = rate(&with_rows(&[("2021-01-01", "aws", region, "full")]), "region.outages aws");
-    let partial = rate(&with_rows(&[("2021-01-01", "aws", region, "partial")]), "region.outages aws");
+    assert!(
+        (none.exposure_years - 28.0 * 7.0 * 0.3).abs() < 1e-9,
+        "{none:?}"
+    );
+    let full = rate(
+        &with_rows(&[("2021-01-01", "aws", region, "full")]),
+        "region.outages aws",
+    );
+    let partial = rate(
+        &with_rows(&[("2021-01-01", "aws", region, "partial")]),
+        "region.outages aws",
+    );
     assert!(none.per_year < partial.per_year && partial.per_year < full.per_year);
     assert!((partial.weight - 0.15).abs() < 1e-12 && full.low < full.per_year);
     for (row, why) in [
         (("2021-01-01", "gcp", region, "full"), "another provider"),
-        (("2018-05-24", "aws", region, "full"), "before the list begins"),
-        (("2021-01-01", "aws", ("service", "DynamoDB"), "full"), "one service"),
-        (("2021-01-01", "aws", ("az", "one"), "full"), "another scope"),
+        (
+            ("2018-05-24", "aws", region, "full"),
+            "before the list begins",
+        ),
+        (
+            ("2021-01-01", "aws", ("service", "DynamoDB"), "full"),
+            "one service",
+        ),
+        (
+            ("2021-01-01", "aws", ("az", "one"), "full"),
+            "another scope",
+        ),
     ] {
-        assert_eq!(rate(&with_rows(&[row]), "region.outages aws"), none, "{why}");
+        assert_eq!(
+            rate(&with_rows(&[row]), "region.outages aws"),
+            none,
+            "{why}"
+        );
     }
     let twice = [
         ("2023-04-26", "aws", region, "full"),
@@ -210,14 +249,19 @@ fn ends_of_assumptions_lie_on_both_sides() {
         for swing in &subject.sensitivity {
             let (low, high) = (swing.minutes_at_low, swing.minutes_at_high);
             let base = subject.minutes_per_year;
-            let around = low.min(high) <= base * (1.0 + 1e-9) && base <= low.max(high) * (1.0 + 1e-9);
+            let around =
+                low.min(high) <= base * (1.0 + 1e-9) && base <= low.max(high) * (1.0 + 1e-9);
             assert!(around, "{} {swing:?} {base}", subject.name);
         }
         let sizes = subject.sensitivity.iter();
         let sizes = sizes.map(|swing| (swing.minutes_at_high - swing.minutes_at_low).abs());
         assert!(sizes.is_sorted_by(|a, b| a >= b));
     }
-    let more = availability(&design(|_| ()), &with(data(), "node.failures", 10.0), &few());
+    let more = availability(
+        &design(|_| ()),
+        &with(data(), "node.failures", 10.0),
+        &few(),
+    );
     for (less, more) in found.subjects.iter().zip(&more.subjects) {
         assert!(less.unavailability < more.unavailability, "{}", less.name);
     }
@@ -226,7 +270,9 @@ fn ends_of_assumptions_lie_on_both_sides() {
 #[test]
 fn formulas_of_others_take_the_place_of_ours() {
     let design = design(|_| ());
-    let at = design.domain(DomainKind::Provider, "htz").expect("a provider");
+    let at = design
+        .domain(DomainKind::Provider, "htz")
+        .expect("a provider");
     let options = Options {
         workloads: vec![("web".to_owned(), Formula::Event(EventId(at)))],
         ..few()
@@ -238,7 +284,10 @@ fn formulas_of_others_take_the_place_of_ours() {
     // What stands in front of it is down with it.
     let front = subject(&found, SubjectKind::Ingress, "web/https");
     assert!(front.unavailability >= web.unavailability);
-    assert_eq!(web.words().expect("a cause"), "100 % of the downtime is htz alone");
+    assert_eq!(
+        web.words().expect("a cause"),
+        "100 % of the downtime is htz alone"
+    );
 }
 
 #[test]
@@ -265,9 +314,16 @@ fn a_section_shows_it() {
             Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Chart(_) => None,
         })
         .collect();
-    assert_eq!(tables.iter().map(|t| t.0).collect::<Vec<_>>(), ["availability", "cut-sets", "sensitivity"]);
+    assert_eq!(
+        tables.iter().map(|t| t.0).collect::<Vec<_>>(),
+        ["availability", "cut-sets", "sensitivity"]
+    );
     assert_eq!(tables[0].1, found.subjects.len());
-    assert!(section.lead.contains("% of the downtime is"), "{}", section.lead);
+    assert!(
+        section.lead.contains("% of the downtime is"),
+        "{}",
+        section.lead
+    );
     println!("{section:#?}");
 }
 
@@ -289,8 +345,16 @@ fn the_articles_cluster_with_all_of_it() {
     let api = subject(&found, SubjectKind::Api, "Kubernetes API");
     let seen = api.simulated.as_ref().expect("it fails");
     let share = seen.unavailability.expect("by cut set");
-    assert!(share.holds(api.unavailability), "{share:?} {}", api.unavailability);
-    assert!(seen.per_year.expect("by cut set").holds(api.per_year.expect("exact")));
+    assert!(
+        share.holds(api.unavailability),
+        "{share:?} {}",
+        api.unavailability
+    );
+    assert!(
+        seen.per_year
+            .expect("by cut set")
+            .holds(api.per_year.expect("exact"))
+    );
 }
 
 #[test]
@@ -304,8 +368,20 @@ fn a_thousand_nodes_with_all_of_it() {
     let mut pools = Vec::new();
     for (at, region) in regions.iter().enumerate() {
         let provider = format!("p{at}");
-        pools.push(pool(&format!("cp{at}"), &provider, region, 1, "control-plane"));
-        pools.push(pool(&format!("lb{at}"), &provider, region, 2, "load-balancer"));
+        pools.push(pool(
+            &format!("cp{at}"),
+            &provider,
+            region,
+            1,
+            "control-plane",
+        ));
+        pools.push(pool(
+            &format!("lb{at}"),
+            &provider,
+            region,
+            2,
+            "load-balancer",
+        ));
         pools.push(pool(&format!("w{at}"), &provider, region, 330, "worker"));
     }
     let providers = (0..3).map(|at| json!({"name": format!("p{at}"), "type": "hetzner"}));
@@ -331,6 +407,12 @@ fn a_thousand_nodes_with_all_of_it() {
     let found = availability(&design, &data(), &Options::default());
     for subject in &found.subjects {
         assert_eq!(subject.interval, None, "{} is exact", subject.name);
-        println!("{} {:e} {:?} {:?}", subject.name, subject.unavailability, subject.words(), subject.cut_set_count);
+        println!(
+            "{} {:e} {:?} {:?}",
+            subject.name,
+            subject.unavailability,
+            subject.words(),
+            subject.cut_set_count
+        );
     }
 }

@@ -15,7 +15,9 @@ fn systems(count: usize, most: usize) -> Vec<(Vec<Event>, Formula)> {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let mut found = Vec::new();
     while found.len() < count {
-        let tree = system_of(most).new_tree(&mut runner).expect("a strategy that gives");
+        let tree = system_of(most)
+            .new_tree(&mut runner)
+            .expect("a strategy that gives");
         let (mut events, formula) = tree.current();
         for (at, event) in events.iter_mut().enumerate() {
             // Not rarer than a run of some centuries shows, and with moderate tails.
@@ -66,11 +68,18 @@ fn outages_by_cut_set_agree_with_enumeration() {
             lengths += usize::from(!seen.mean_minutes.holds(mean));
             checks += 2;
         }
-        assert!(misses <= may_miss(checks, level), "{misses} of {checks} at {level}");
+        assert!(
+            misses <= may_miss(checks, level),
+            "{misses} of {checks} at {level}"
+        );
         // Means of skewed lengths: the normal interval misses more often than it says; half as
         // much again is allowed for that.
         let allowed = may_miss(systems.len(), level) * 3 / 2;
-        assert!(lengths <= allowed, "{lengths} of {} lengths at {level}", systems.len());
+        assert!(
+            lengths <= allowed,
+            "{lengths} of {} lengths at {level}",
+            systems.len()
+        );
     }
 }
 
@@ -101,7 +110,13 @@ fn two_of_three() -> (Vec<Event>, Formula) {
         per_year: 2.0,
         mean_minutes: 120.0,
     };
-    let events = vec![Event { rhythm, ..event(0.0, 0.0) }; 3];
+    let events = vec![
+        Event {
+            rhythm,
+            ..event(0.0, 0.0)
+        };
+        3
+    ];
     let all = (0..3).map(|at| Formula::Event(EventId(at))).collect();
     (events, Formula::AtLeast(2, all))
 }
@@ -116,7 +131,11 @@ fn rare_outages_have_the_lengths_they_should() {
     };
     let forest = Forest::of(&[&formula], &order, 1_000);
     let seen = outages(&system, &forest, (0, &formula), 20_000, 0.99, Seed(4));
-    let minutes = seen.expect("small").expect("it fails").minutes.expect("outages");
+    let minutes = seen
+        .expect("small")
+        .expect("it fails")
+        .minutes
+        .expect("outages");
     for (p, found) in [(0.5, minutes.p50), (0.9, minutes.p90), (0.99, minutes.p99)] {
         let expected = -60.0 * (1.0_f64 - p).ln();
         assert!(found.holds(expected), "p{p}: {found:?} {expected}");
@@ -131,7 +150,13 @@ fn with_too_many_cut_sets_lengths_come_from_the_diagram() {
         per_year: 20.0,
         mean_minutes: 3_000.0,
     };
-    let mut events = vec![Event { rhythm, ..event(0.0, 0.0) }; 16];
+    let mut events = vec![
+        Event {
+            rhythm,
+            ..event(0.0, 0.0)
+        };
+        16
+    ];
     for event in events.iter_mut().step_by(3) {
         event.lengths = Lengths::mixture(&[(0.8, 1.0, 0.6), (0.2, 5.0, 0.9)]).0;
     }
@@ -148,7 +173,11 @@ fn with_too_many_cut_sets_lengths_come_from_the_diagram() {
     assert_eq!(seen.way, Way::Diagram);
     let truth = enumerated(&events, &formula);
     let mean = truth.probability * 525_960.0 / truth.per_year;
-    assert!(seen.mean_minutes.holds(mean), "{:?} {mean}", seen.mean_minutes);
+    assert!(
+        seen.mean_minutes.holds(mean),
+        "{:?} {mean}",
+        seen.mean_minutes
+    );
 }
 
 #[test]

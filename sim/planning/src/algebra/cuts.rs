@@ -142,7 +142,13 @@ impl Family {
         let mut taken: Vec<(u32, usize)> = Vec::new();
         let mut open = BinaryHeap::new();
         let mut number = 0;
-        open.push(Open::new(best[self.root as usize], number, 1.0, self.root, 0));
+        open.push(Open::new(
+            best[self.root as usize],
+            number,
+            1.0,
+            self.root,
+            0,
+        ));
         while let Some(next) = open.pop() {
             if next.bound == 0.0 || found.len() == most {
                 break;
@@ -154,7 +160,10 @@ impl Family {
             let node = self.arena.node(next.at);
             let with = next.so_far * weights[node.level as usize];
             taken.push((node.level, next.last));
-            let branches = [(with, node.high, taken.len()), (next.so_far, node.low, next.last)];
+            let branches = [
+                (with, node.high, taken.len()),
+                (next.so_far, node.low, next.last),
+            ];
             for (so_far, at, last) in branches {
                 number += 1;
                 let bound = so_far * best[at as usize];
@@ -236,6 +245,9 @@ struct Maker<'a> {
 }
 
 const STEPS_FOR_NODE: usize = 8;
+/// Sets in numbers that nobody could read are given up early: their diagram may have such a part
+/// of the budget. Those up to an order have small ones, and long ways.
+const BUDGET_PART: usize = 8;
 
 impl<'a> Maker<'a> {
     fn new(forest: &'a Forest, order: Option<u32>, budget: usize) -> Self {
@@ -252,7 +264,8 @@ impl<'a> Maker<'a> {
 
     fn step(&mut self) -> Result<(), TooLarge> {
         self.steps += 1;
-        let over = self.arena.len() > self.budget || self.steps > self.budget * STEPS_FOR_NODE;
+        let over = self.arena.len() > self.budget / BUDGET_PART
+            || self.steps > self.budget * STEPS_FOR_NODE;
         if over { Err(TooLarge) } else { Ok(()) }
     }
 

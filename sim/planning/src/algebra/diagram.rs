@@ -29,7 +29,10 @@ impl Builder {
         let size = order.iter().map(|event| event.0 + 1).max().unwrap_or(0);
         let mut levels = vec![BOTTOM; size];
         for (level, event) in order.iter().enumerate() {
-            assert_eq!(levels[event.0], BOTTOM, "an event has one place in the order");
+            assert_eq!(
+                levels[event.0], BOTTOM,
+                "an event has one place in the order"
+            );
             levels[event.0] = level as u32;
         }
         Self {
@@ -116,9 +119,15 @@ impl Builder {
 
     /// At least `count` by weight.
     fn at_least(&mut self, count: i64, children: &[(Ref, u32, i64)]) -> Result<Ref, TooLarge> {
-        let unit = children.iter().fold(0, |unit, child| gcd(unit, child.2)).max(1);
+        let unit = children
+            .iter()
+            .fold(0, |unit, child| gcd(unit, child.2))
+            .max(1);
         let count = (count + unit - 1).div_euclid(unit);
-        let children: Vec<_> = children.iter().map(|child| (child.0, child.2 / unit)).collect();
+        let children: Vec<_> = children
+            .iter()
+            .map(|child| (child.0, child.2 / unit))
+            .collect();
         let total = children.iter().map(|child| child.1).sum();
         match count {
             ..=0 => return Ok(ONE),
@@ -147,11 +156,21 @@ impl Builder {
             let (before, some) = left.split_at(left.len() - if top == BOTTOM { 1 } else { run });
             left = before;
             if let [(child, weight)] = some {
-                row = self.joined(*child, &row.moved(*weight, true), &row.moved(*weight, false))?;
+                row = self.joined(
+                    *child,
+                    &row.moved(*weight, true),
+                    &row.moved(*weight, false),
+                )?;
                 continue;
             }
-            let with: Vec<_> = some.iter().map(|c| (self.arena.node(c.0).high, c.1)).collect();
-            let without: Vec<_> = some.iter().map(|c| (self.arena.node(c.0).low, c.1)).collect();
+            let with: Vec<_> = some
+                .iter()
+                .map(|c| (self.arena.node(c.0).high, c.1))
+                .collect();
+            let without: Vec<_> = some
+                .iter()
+                .map(|c| (self.arena.node(c.0).low, c.1))
+                .collect();
             let with = self.counted(&with, row.clone())?;
             let without = self.counted(&without, row)?;
             let shared = self.arena.of(top, ZERO, ONE);

@@ -144,7 +144,9 @@ impl<'a> World<'a> {
         self.failed[at] = !self.failed[at];
         if self.failed[at] {
             let event = &self.events[at];
-            let length = event.lengths.draw(event.rhythm.mean_minutes, &mut self.stream);
+            let length = event
+                .lengths
+                .draw(event.rhythm.mean_minutes, &mut self.stream);
             self.next.push(Reverse((Moment(now + length), at)));
         } else {
             self.fail_later(at, now);

@@ -42,7 +42,11 @@ impl Forest {
     }
 
     /// Keeps only what roots lead to.
-    pub(super) fn compact(builder: &Builder, order: Vec<EventId>, roots: Vec<Result<Ref, TooLarge>>) -> Self {
+    pub(super) fn compact(
+        builder: &Builder,
+        order: Vec<EventId>,
+        roots: Vec<Result<Ref, TooLarge>>,
+    ) -> Self {
         let mut numbers = vec![None; builder.arena.len()];
         let mut stack: Vec<Ref> = roots.iter().flatten().copied().collect();
         numbers[..2].fill(Some(0));

@@ -89,7 +89,9 @@ fn pick(parts: &[Part], by: impl Fn(&Part) -> f64, stream: &mut Stream) -> Part 
             return *part;
         }
     }
-    *parts.last().unwrap_or_else(|| panic!("a mixture has parts"))
+    *parts
+        .last()
+        .unwrap_or_else(|| panic!("a mixture has parts"))
 }
 
 #[cfg(test)]

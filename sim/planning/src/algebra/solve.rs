@@ -97,7 +97,13 @@ impl System<'_> {
     /// # Panics
     /// If the forest is of other events.
     #[must_use]
-    pub fn solve_in(&self, forest: &Forest, at: usize, formula: &Formula, limits: Limits) -> Solved {
+    pub fn solve_in(
+        &self,
+        forest: &Forest,
+        at: usize,
+        formula: &Formula,
+        limits: Limits,
+    ) -> Solved {
         let failed = self.failed();
         match self.exact(forest, at, &failed, limits) {
             Ok(solution) => Solved::Exact(solution),
@@ -139,13 +145,7 @@ impl System<'_> {
     }
 }
 
-fn listed(
-    family: &Family,
-    forest: &Forest,
-    failed: &[f64],
-    total: f64,
-    limits: Limits,
-) -> CutSets {
+fn listed(family: &Family, forest: &Forest, failed: &[f64], total: f64, limits: Limits) -> CutSets {
     let order = forest.order();
     let best = family.best(order, failed, limits.cut_sets);
     let (shares, rest) = shares(&best, order, failed, total, limits.nodes);

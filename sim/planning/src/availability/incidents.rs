@@ -47,14 +47,17 @@ pub(super) fn counted(
         return None;
     }
     let mut seen = BTreeMap::new();
-    for incident in data.incidents.iter().filter(theirs).filter(|i| counts(i, data)) {
+    for incident in data
+        .incidents
+        .iter()
+        .filter(theirs)
+        .filter(|i| counts(i, data))
+    {
         let names = incident.scope.contains("DNS");
         let times = match (scope, scope_of(incident)) {
             (DomainKind::Dns, Some(_)) if names => 1,
             (DomainKind::Dns, Some(DomainKind::Provider)) => usize::from(edge(vendor)),
-            (DomainKind::Zone, Some(DomainKind::Zone)) => {
-                incident.scope.split(';').count()
-            }
+            (DomainKind::Zone, Some(DomainKind::Zone)) => incident.scope.split(';').count(),
             (asked, found) => usize::from(found == Some(asked)),
         };
         if let (Some(impact), true) = (impact(incident), times > 0) {
@@ -84,7 +87,11 @@ impl Counted {
     pub(super) fn weight(&self, assumed: &Assumed<'_>) -> f64 {
         let seen = self.seen.iter();
         let weights = seen.map(|((impact, share), times)| {
-            let part = if *share { assumed.value("dns.share") } else { 1.0 };
+            let part = if *share {
+                assumed.value("dns.share")
+            } else {
+                1.0
+            };
             *times as f64 * assumed.value(impact) * part
         });
         weights.sum()
@@ -102,7 +109,12 @@ impl Counted {
         let exact = |key: &&str| *key != "impact.full";
         let impacts = self.seen.keys().map(|(impact, _)| *impact).filter(exact);
         keys.extend(impacts.map(str::to_owned));
-        keys.extend(self.seen.keys().any(|seen| seen.1).then(|| "dns.share".to_owned()));
+        keys.extend(
+            self.seen
+                .keys()
+                .any(|seen| seen.1)
+                .then(|| "dns.share".to_owned()),
+        );
         keys.dedup();
         keys
     }

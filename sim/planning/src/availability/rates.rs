@@ -101,7 +101,14 @@ impl Classes {
                     false => key.clone(),
                 };
                 *known.entry(name.clone()).or_insert_with(|| {
-                    all.push(Class::new(name, key, kind, whose.as_deref(), &assumed, data));
+                    all.push(Class::new(
+                        name,
+                        key,
+                        kind,
+                        whose.as_deref(),
+                        &assumed,
+                        data,
+                    ));
                     all.len() - 1
                 })
             }));
@@ -118,10 +125,19 @@ fn class(design: &Design, domain: &FailureDomain, assumed: &Assumed<'_>) -> Opti
     let first = domain.nodes.first().map(|at| &design.nodes()[*at]);
     let name = match domain.kind {
         DomainKind::Dns => &domain.name,
-        DomainKind::Group => return Some((Kind::Group, own(assumed, Kind::Group, &[&domain.name]), None)),
+        DomainKind::Group => {
+            return Some((
+                Kind::Group,
+                own(assumed, Kind::Group, &[&domain.name]),
+                None,
+            ));
+        }
         _ => &first?.provider,
     };
-    let provider = spec.providers.iter().find(|provider| provider.name == *name)?;
+    let provider = spec
+        .providers
+        .iter()
+        .find(|provider| provider.name == *name)?;
     let kind = match (domain.kind, is_site(provider.kind)) {
         (DomainKind::Node, _) => {
             let spot = first.is_some_and(|node| spec.node_pools[node.pool].spot);
@@ -227,7 +243,12 @@ impl Class {
         let short = value("outage.headline");
         let logical = |weight: f64| part(assumed, "logical", weight, short);
         let physical = |weight: f64| part(assumed, "physical", weight, short);
-        let both = |share: f64| vec![logical(per_year * (1.0 - share)), physical(per_year * share)];
+        let both = |share: f64| {
+            vec![
+                logical(per_year * (1.0 - share)),
+                physical(per_year * share),
+            ]
+        };
         // A machine, or a site of one's own, is repaired as a machine is: e-fold spread.
         let mended = |key: &str| vec![(per_year, value(key), 1.0)];
         let parts = match self.kind {
@@ -301,7 +322,11 @@ impl Class {
 fn part(assumed: &Assumed<'_>, cause: &str, weight: f64, short: f64) -> (f64, f64, f64) {
     let sigma = assumed.value(&format!("outage.{cause}.sigma"));
     let median = assumed.value(&format!("outage.{cause}.median"));
-    (weight, short * median * libm::exp(sigma * sigma / 2.0), sigma)
+    (
+        weight,
+        short * median * libm::exp(sigma * sigma / 2.0),
+        sigma,
+    )
 }
 
 /// The events of a design, by number of the domain, at these rates of classes.
@@ -312,7 +337,9 @@ pub(super) fn events(
     assumed: &Assumed<'_>,
 ) -> Vec<Event> {
     let all = classes.all.iter().zip(rates);
-    let made: Vec<_> = all.map(|(class, rate)| class.rhythm(*rate, assumed)).collect();
+    let made: Vec<_> = all
+        .map(|(class, rate)| class.rhythm(*rate, assumed))
+        .collect();
     let domains = design.domains.iter().zip(&classes.of);
     let events = domains.map(|(domain, class)| {
         let name = format!("{} {}", domain.kind.word(), domain.name);

@@ -46,7 +46,9 @@ impl Availability {
         });
         blocks.extend(sentences.map(Block::Text));
         blocks.push(Block::Chart(self.causes_chart()));
-        blocks.push(Block::Heading("Smallest combinations of failures".to_owned()));
+        blocks.push(Block::Heading(
+            "Smallest combinations of failures".to_owned(),
+        ));
         blocks.push(Block::Table(self.sets_table()));
         if let Some(subject) = self.headline() {
             blocks.push(Block::Heading("What the figures hang on".to_owned()));
@@ -65,9 +67,19 @@ impl Availability {
 
     /// The subject that users notice: the worst entry point, else the worst of the others.
     fn headline(&self) -> Option<&Subject> {
-        let by_downtime = |a: &&Subject, b: &&Subject| a.unavailability.total_cmp(&b.unavailability);
-        let of = |kind| self.subjects.iter().filter(move |s| s.kind == kind).max_by(by_downtime);
-        let kinds = [SubjectKind::Ingress, SubjectKind::Workload, SubjectKind::Api];
+        let by_downtime =
+            |a: &&Subject, b: &&Subject| a.unavailability.total_cmp(&b.unavailability);
+        let of = |kind| {
+            self.subjects
+                .iter()
+                .filter(move |s| s.kind == kind)
+                .max_by(by_downtime)
+        };
+        let kinds = [
+            SubjectKind::Ingress,
+            SubjectKind::Workload,
+            SubjectKind::Api,
+        ];
         let found = kinds.into_iter().find_map(of);
         found.or_else(|| self.subjects.iter().max_by(by_downtime))
     }
@@ -84,7 +96,10 @@ impl Availability {
         );
         if let Some(range) = subject.range {
             let ends = [minutes(range.p5), minutes(range.p95)];
-            lead += &format!(" ({} to {} over what the assumptions may be)", ends[0], ends[1]);
+            lead += &format!(
+                " ({} to {} over what the assumptions may be)",
+                ends[0], ends[1]
+            );
         }
         lead += ".";
         if let Some(words) = subject.words() {
@@ -128,7 +143,9 @@ impl Availability {
                 Cell::figure(subject.minutes_per_year, down),
                 length(range.map(|range| range.p5)),
                 length(range.map(|range| range.p95)),
-                subject.nines.map_or_else(unknown, |n| Cell::figure(n, format!("{n:.1}"))),
+                subject
+                    .nines
+                    .map_or_else(unknown, |n| Cell::figure(n, format!("{n:.1}"))),
                 subject.per_year.map_or_else(unknown, rare),
                 length(subject.mean_minutes),
                 length(spread.map(|spread| spread.p50.value)),
@@ -167,7 +184,11 @@ impl Availability {
         let mut causes: Vec<_> = self
             .subjects
             .iter()
-            .flat_map(|s| s.causes.iter().map(|c| (c.share * s.minutes_per_year, &c.name)))
+            .flat_map(|s| {
+                s.causes
+                    .iter()
+                    .map(|c| (c.share * s.minutes_per_year, &c.name))
+            })
             .collect();
         causes.sort_by(|a, b| b.0.total_cmp(&a.0));
         for (_, name) in causes {
@@ -175,7 +196,10 @@ impl Availability {
                 parts.push(name.clone());
             }
         }
-        let bars = self.subjects.iter().filter(|subject| !subject.causes.is_empty());
+        let bars = self
+            .subjects
+            .iter()
+            .filter(|subject| !subject.causes.is_empty());
         let bars = bars.map(|subject| {
             let share = |name: &String| subject.causes.iter().find(|cause| cause.name == *name);
             let mut shares: Vec<f64> = parts
@@ -221,7 +245,10 @@ impl Availability {
                 ));
             }
         }
-        let held = self.subjects.iter().filter(|subject| subject.claim.held_back);
+        let held = self
+            .subjects
+            .iter()
+            .filter(|subject| subject.claim.held_back);
         let held: BTreeSet<String> = held.map(Subject::title).collect();
         if !held.is_empty() {
             let held: Vec<String> = held.into_iter().collect();
@@ -266,10 +293,16 @@ fn tornado(subject: &Subject) -> Chart {
     });
     Chart {
         id: "availability-sensitivity",
-        caption: format!("Minutes a year of {} over each assumption's range", subject.title()),
+        caption: format!(
+            "Minutes a year of {} over each assumption's range",
+            subject.title()
+        ),
         drawing: Drawing::Bars {
             unit: "minutes a year".to_owned(),
-            parts: vec!["at the better end".to_owned(), "more at the worse end".to_owned()],
+            parts: vec![
+                "at the better end".to_owned(),
+                "more at the worse end".to_owned(),
+            ],
             bars: bars.collect(),
         },
     }

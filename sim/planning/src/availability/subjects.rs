@@ -13,9 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// What is asked about.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SubjectKind {
     /// A majority of etcd members.
@@ -51,7 +49,12 @@ impl<'a> Parts<'a> {
     /// Of the domains that fail by themselves.
     pub(super) fn of(design: &'a Design, fails: impl Fn(usize) -> bool) -> Self {
         let mut around = vec![Vec::new(); design.nodes().len()];
-        for (at, domain) in design.domains.iter().enumerate().filter(|found| fails(found.0)) {
+        for (at, domain) in design
+            .domains
+            .iter()
+            .enumerate()
+            .filter(|found| fails(found.0))
+        {
             for node in &domain.nodes {
                 around[*node].push(Formula::Event(EventId(at)));
             }
@@ -155,9 +158,9 @@ impl<'a> Parts<'a> {
             note = Some("counted as if it had the nodes to itself".to_owned());
         }
         let total: u32 = places.iter().map(|place| place.1).sum();
-        let gone = places.iter().flat_map(|(at, pods)| {
-            std::iter::repeat_n(self.gone[*at].clone(), *pods as usize)
-        });
+        let gone = places
+            .iter()
+            .flat_map(|(at, pods)| std::iter::repeat_n(self.gone[*at].clone(), *pods as usize));
         // More than total - pods places are gone. Without enough of them it never runs.
         let pods = Formula::AtLeast((total + 1).saturating_sub(pods), gone.collect());
         let volume = self.volume(workload).map(|volume| volume.down);
@@ -202,14 +205,19 @@ impl<'a> Parts<'a> {
         workload.data?;
         let storage = self.design.manifest.spec.storage?;
         let nodes = self.design.nodes();
-        let prefer = workload.prefer.as_ref().map(|prefer| prefer.provider.as_str());
+        let prefer = workload
+            .prefer
+            .as_ref()
+            .map(|prefer| prefer.provider.as_str());
         let mut free: Vec<usize> = self.design.with(Role::Worker).collect();
         free.sort_by_key(|at| Some(nodes[*at].provider.as_str()) != prefer);
         let mut chosen: Vec<usize> = Vec::new();
         let mut used: Vec<BTreeSet<String>> = Vec::new();
         while chosen.len() < storage.replicas as usize && !free.is_empty() {
             let of = |at: usize| nodes[at].domain(storage.spread);
-            let round = used.iter().position(|taken| free.iter().any(|at| !taken.contains(&of(*at))));
+            let round = used
+                .iter()
+                .position(|taken| free.iter().any(|at| !taken.contains(&of(*at))));
             let round = round.unwrap_or_else(|| {
                 used.push(BTreeSet::new());
                 used.len() - 1
@@ -254,7 +262,9 @@ pub(super) fn subjects(
         note: None,
     };
     let given = |of: &[(String, Formula)], name: &str| {
-        of.iter().find(|given| given.0 == name).map(|given| given.1.clone())
+        of.iter()
+            .find(|given| given.0 == name)
+            .map(|given| given.1.clone())
     };
     let runs = spec.workloads.iter().map(|workload| {
         let own = given(workloads, &workload.name);
@@ -276,7 +286,11 @@ pub(super) fn subjects(
     let api = parts.api();
     all.extend(api.map(|down| plain(SubjectKind::Api, "Kubernetes API", down)));
     for balancer in &spec.load_balancers {
-        for role in balancer.roles.iter().filter(|role| role.kind == LbKind::Ingress) {
+        for role in balancer
+            .roles
+            .iter()
+            .filter(|role| role.kind == LbKind::Ingress)
+        {
             let down = parts.ingress(balancer, role, &runs);
             let name = format!("{}/{}", balancer.name, role.name);
             all.push(plain(SubjectKind::Ingress, &name, down));

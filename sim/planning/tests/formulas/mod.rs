@@ -54,13 +54,24 @@ pub struct Truth {
 /// Goes through every state of the events.
 pub fn enumerated(events: &[Event], formula: &Formula) -> Truth {
     let n = events.len();
-    let q: Vec<f64> = events.iter().map(|event| event.rhythm.unavailability()).collect();
+    let q: Vec<f64> = events
+        .iter()
+        .map(|event| event.rhythm.unavailability())
+        .collect();
     let holds: Vec<bool> = (0_usize..1 << n)
         .map(|state| formula.holds(&(0..n).map(|at| state >> at & 1 == 1).collect::<Vec<_>>()))
         .collect();
     let chance = |state: usize, without: usize| -> f64 {
         let others = (0..n).filter(|at| *at != without);
-        others.map(|at| if state >> at & 1 == 1 { q[at] } else { 1.0 - q[at] }).product()
+        others
+            .map(|at| {
+                if state >> at & 1 == 1 {
+                    q[at]
+                } else {
+                    1.0 - q[at]
+                }
+            })
+            .product()
     };
     let failing = (0..1 << n).filter(|state| holds[*state]);
     let probability = failing.map(|state| chance(state, n)).sum();
@@ -73,7 +84,10 @@ pub fn enumerated(events: &[Event], formula: &Formula) -> Truth {
         .collect();
     let begins = birnbaum.iter().zip(events);
     let per_year = begins
-        .map(|(b, event)| b * event.rhythm.per_year / (1.0 + event.rhythm.per_year * event.rhythm.mean_minutes / 525_960.0))
+        .map(|(b, event)| {
+            b * event.rhythm.per_year
+                / (1.0 + event.rhythm.per_year * event.rhythm.mean_minutes / 525_960.0)
+        })
         .sum();
     let minimal = (0..1_usize << n).filter(|state| {
         let mut members = (0..n).filter(|at| state >> at & 1 == 1);

@@ -65,7 +65,7 @@ pub fn outages(
 ) -> Result<Option<Simulated>, TooLarge> {
     forest.root(at)?;
     let failed = system.failed();
-    let family = Family::all(forest, at, 20 * MOST_SETS).ok();
+    let family = Family::all(forest, at, 80 * MOST_SETS).ok();
     let sets = family.map(|family| family.best(forest.order(), &failed, MOST_SETS + 1));
     let sets = sets.filter(|sets| sets.len() <= MOST_SETS);
     let draw = Draw {
@@ -126,7 +126,9 @@ impl Draw<'_> {
         for sample in 0..self.samples {
             let mut stream = self.stream(sample, "state");
             let mut failed = self.moment(&mut stream);
-            sets[states.draw(&mut stream)].iter().for_each(|e| failed[e.0] = true);
+            sets[states.draw(&mut stream)]
+                .iter()
+                .for_each(|e| failed[e.0] = true);
             let count = sets.iter().filter(|set| complete(set, &failed)).count();
             held.push(1.0 / count as f64);
 
@@ -152,7 +154,13 @@ impl Draw<'_> {
 
     fn length(&self, failed: Vec<bool>, trigger: usize, sample: u32) -> f64 {
         let mut stream = self.stream(sample, "outage");
-        outage(self.system.events, self.formula, failed, trigger, &mut stream)
+        outage(
+            self.system.events,
+            self.formula,
+            failed,
+            trigger,
+            &mut stream,
+        )
     }
 
     fn simulated(
@@ -169,7 +177,8 @@ impl Draw<'_> {
         let n = lengths.len() as f64;
         let mean = lengths.iter().map(|(l, w)| l * w).sum::<f64>() / total;
         let residuals = lengths.iter().map(|(l, w)| w * (l - mean) * n / total);
-        let spread = Estimate::of_mean(&residuals.map(|r| r + mean).collect::<Vec<_>>(), self.level);
+        let spread =
+            Estimate::of_mean(&residuals.map(|r| r + mean).collect::<Vec<_>>(), self.level);
         Some(Simulated {
             way,
             samples: self.samples,
@@ -188,9 +197,12 @@ impl Draw<'_> {
     fn by_diagram(&self, forest: &Forest, at: usize) -> Result<Option<Simulated>, TooLarge> {
         let birnbaum = forest.birnbaum(at, &self.failed)?;
         let events = self.system.events.iter();
-        let triggers = Choice::of(birnbaum.iter().zip(events).map(|(b, event)| {
-            b.max(0.0) * event.rhythm.intensity()
-        }));
+        let triggers = Choice::of(
+            birnbaum
+                .iter()
+                .zip(events)
+                .map(|(b, event)| b.max(0.0) * event.rhythm.intensity()),
+        );
         if triggers.total <= 0.0 {
             return Ok(None);
         }
@@ -198,7 +210,10 @@ impl Draw<'_> {
         for sample in 0..self.samples {
             let mut stream = self.stream(sample, "beginning");
             let trigger = triggers.draw(&mut stream);
-            by_trigger.entry(trigger).or_default().push((sample, stream));
+            by_trigger
+                .entry(trigger)
+                .or_default()
+                .push((sample, stream));
         }
         let mut lengths = Vec::new();
         for (trigger, samples) in by_trigger {
@@ -240,6 +255,8 @@ impl Choice {
 
     fn draw(&self, stream: &mut Stream) -> usize {
         let at = stream.unit() * self.total;
-        self.sums.partition_point(|sum| *sum <= at).min(self.sums.len() - 1)
+        self.sums
+            .partition_point(|sum| *sum <= at)
+            .min(self.sums.len() - 1)
     }
 }
