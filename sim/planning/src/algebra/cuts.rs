@@ -245,6 +245,9 @@ struct Maker<'a> {
 }
 
 const STEPS_FOR_NODE: usize = 8;
+/// Sets in numbers that nobody could read are given up early: their diagram may have such a part
+/// of the budget. Those up to an order have small ones, and long ways.
+const BUDGET_PART: usize = 8;
 
 impl<'a> Maker<'a> {
     fn new(forest: &'a Forest, order: Option<u32>, budget: usize) -> Self {
@@ -261,7 +264,8 @@ impl<'a> Maker<'a> {
 
     fn step(&mut self) -> Result<(), TooLarge> {
         self.steps += 1;
-        let over = self.arena.len() > self.budget || self.steps > self.budget * STEPS_FOR_NODE;
+        let over = self.arena.len() > self.budget / BUDGET_PART
+            || self.steps > self.budget * STEPS_FOR_NODE;
         if over { Err(TooLarge) } else { Ok(()) }
     }
 

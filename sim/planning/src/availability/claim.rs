@@ -53,12 +53,13 @@ pub(super) fn unseen(years: f64, minutes: f64) -> f64 {
 }
 
 pub(super) fn rule(years: f64, unseen: f64) -> String {
-    let held = Claim::of(0.0, unseen).words;
+    let held = Claim::of(0.0, unseen).at_least.unwrap_or(0.0);
     format!(
         "Claimed is the largest of the usual steps (90, 99, 99.5, 99.9 % and so on) that 95 % of \
-         all sets of assumptions reach; and never more than {held}: in {years:.1} years of \
+         all sets of assumptions reach; and never more than {:.3} %: in {years:.1} years of \
          published outages none took everything at once, and a cause that would take {:.0} minutes \
          a year could have stayed unseen.",
+        100.0 * held,
         unseen * YEAR_MINUTES
     )
 }

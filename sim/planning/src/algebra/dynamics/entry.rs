@@ -65,7 +65,7 @@ pub fn outages(
 ) -> Result<Option<Simulated>, TooLarge> {
     forest.root(at)?;
     let failed = system.failed();
-    let family = Family::all(forest, at, 20 * MOST_SETS).ok();
+    let family = Family::all(forest, at, 80 * MOST_SETS).ok();
     let sets = family.map(|family| family.best(forest.order(), &failed, MOST_SETS + 1));
     let sets = sets.filter(|sets| sets.len() <= MOST_SETS);
     let draw = Draw {
