@@ -230,7 +230,10 @@ impl Report {
             Column::words("given"),
         ];
         let mut table = Table::new("objectives", "What the manifest asks for", columns);
-        for Objective { asked, met, given, .. } in &self.objectives {
+        for Objective {
+            asked, met, given, ..
+        } in &self.objectives
+        {
             let (word, tone) = if *met {
                 ("yes", Tone::Good)
             } else {
