@@ -14,6 +14,7 @@ mod pod;
 mod replicas;
 mod schedule;
 mod settings;
+mod spread;
 mod volume;
 
 #[cfg(test)]
@@ -24,7 +25,9 @@ pub use election::Component;
 pub use lifecycle::ZoneState;
 pub use node::{NodeSpec, NodeStatus};
 pub use pod::{Counts, PodId, WorkloadId, WorkloadSpec};
+pub use schedule::Score;
 pub use settings::Settings;
+pub use spread::excess;
 
 use drain::Drain;
 use election::Lease;
@@ -224,6 +227,7 @@ pub struct Kube {
     seed: Seed,
     nodes: Vec<Option<Node>>,
     providers: Vec<String>,
+    labels: Vec<String>,
     zones: Vec<Zone>,
     workloads: Vec<WorkloadState>,
     pods: BTreeMap<PodId, Pod>,
@@ -246,6 +250,7 @@ impl Kube {
             seed,
             nodes: Vec::new(),
             providers: Vec::new(),
+            labels: Vec::new(),
             zones: Vec::new(),
             workloads: Vec::new(),
             pods: BTreeMap::new(),

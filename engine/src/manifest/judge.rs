@@ -17,6 +17,7 @@ mod ports;
 mod providers;
 mod quorum;
 mod references;
+mod spreads;
 mod storage;
 #[cfg(test)]
 mod trial;
@@ -156,7 +157,12 @@ pub const CODES: &[&str] = &[
     "storage-replicas-exceed-domains",
     "storage-spread-too-narrow",
     "storage-far-apart",
-    // workloads
+    // workloads, and what they ask beside room
+    "budget-exceeds-replicas",
+    "budget-blocks-drains",
+    "growth-implausible",
+    "spread-over-one-place",
+    "spread-never-met",
     "workers-in-one-place",
     "workload-without-pods",
     "workload-single-pod",

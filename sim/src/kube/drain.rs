@@ -2,10 +2,10 @@
 //!
 //! As `kubectl drain` does: a refused eviction is repeated every 5 s. A pod of a node that does not
 //! answer counts as gone once it is evicted, as Cluster API has it. The budget of a workload is
-//! `replicas - 1`, or 0 for a single pod. Knows nothing of what becomes of the machine.
+//! what it asks for, by default all pods but one. Knows nothing of what becomes of the machine.
 
 use super::election::Component;
-use super::pod::{Phase, PodId, WorkloadId};
+use super::pod::{Phase, PodId};
 use super::{Ground, Kube, KubeEvent, Seat};
 use quorate_engine::time::Time;
 
@@ -112,17 +112,11 @@ impl Kube {
     /// it no budget is ever replenished.
     fn may_go(&self, id: PodId, counted: bool) -> bool {
         let pod = &self.pods[&id];
-        let needed = self.budget(pod.workload);
+        let needed = self.workloads[usize::from(pod.workload.0)].spec.budget();
         if pod.phase != Phase::Running || needed == 0 {
             return true;
         }
         let ready = self.workloads[usize::from(pod.workload.0)].counts.ready;
         counted && ready >= needed + u32::from(pod.ready)
-    }
-
-    /// Pods of the workload that must stay ready.
-    fn budget(&self, workload: WorkloadId) -> u32 {
-        let replicas = self.workloads[usize::from(workload.0)].spec.replicas;
-        replicas.saturating_sub(1)
     }
 }

@@ -137,6 +137,7 @@ impl Kube {
             for pod in pods {
                 self.set_ready(pod, false);
             }
+            self.work.schedule |= self.waits_for_spread();
             g.note(KubeNote::Node { host, ready: false });
         }
         let node = self.node_mut(host).expect("listed");

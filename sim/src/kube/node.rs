@@ -14,6 +14,15 @@ use quorate_engine::units::{Bytes, Cpu};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// What a machine holds if nobody says: two cores and 4 GiB, the smallest that kubeadm likes.
+const SMALL: Resources = Resources {
+    cpu: Cpu(2_000),
+    memory: Bytes(4 << 30),
+};
+
+/// What the system keeps of a node for itself, in per cent.
+const RESERVED_PERCENT: u64 = 10;
+
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSpec {
@@ -60,6 +69,8 @@ pub(super) struct Node {
     pub(super) avoided: bool,
     pub(super) provider: u16,
     pub(super) zone: u16,
+    /// Values of the labels that constraints spread pods by: region and zone.
+    pub(super) labels: [u16; 2],
     /// Thousandths of a core.
     pub(super) free_cpu: u64,
     /// Bytes.
@@ -103,6 +114,7 @@ impl Kube {
         }
         let zone = self.zone_of(spec, g.now());
         let provider = self.provider_of(&spec.provider);
+        let labels = [&spec.region, &spec.zone].map(|value| self.label_of(value));
         match self.nodes[at].take() {
             Some(mut old) => {
                 if old.taint == Evicting::Queued {
@@ -118,6 +130,7 @@ impl Kube {
                 self.nodes[at] = Some(node);
             }
         }
+        self.node_mut(host).expect("just put there").labels = labels;
         self.ticks(g);
         let epoch = self.node(host).expect("just put there").epoch;
         let mut stream = self
@@ -138,13 +151,22 @@ impl Kube {
         }) as u16
     }
 
+    fn label_of(&mut self, value: &str) -> u16 {
+        let known = self.labels.iter().position(|label| label == value);
+        known.unwrap_or_else(|| {
+            self.labels.push(value.to_owned());
+            self.labels.len() - 1
+        }) as u16
+    }
+
     fn fresh(&self, host: u16, spec: &NodeSpec, provider: u16, zone: u16, now: Time) -> Node {
         Node {
             control_plane: spec.control_plane,
-            takes_pods: takes_pods(spec),
-            avoided: avoided(spec),
+            takes_pods: spec.takes_pods(),
+            avoided: spec.avoided(),
             provider,
             zone,
+            labels: [0; 2],
             free_cpu: spec.capacity.cpu.0,
             free_memory: spec.capacity.memory.0,
             capacity: spec.capacity,
@@ -332,8 +354,8 @@ fn rejoined(mut node: Node, spec: &NodeSpec, provider: u16, zone: u16) -> Node {
     let used_cpu = node.capacity.cpu.0 - node.free_cpu;
     let used_memory = node.capacity.memory.0 - node.free_memory;
     node.control_plane = spec.control_plane;
-    node.takes_pods = takes_pods(spec);
-    node.avoided = avoided(spec);
+    node.takes_pods = spec.takes_pods();
+    node.avoided = spec.avoided();
     node.provider = provider;
     node.zone = zone;
     node.free_cpu = spec.capacity.cpu.0.saturating_sub(used_cpu);
@@ -349,19 +371,35 @@ fn rejoined(mut node: Node, spec: &NodeSpec, provider: u16, zone: u16) -> Node {
     node
 }
 
-fn takes_pods(spec: &NodeSpec) -> bool {
-    let keeps_off = |taint: &Taint| match taint.effect {
-        TaintEffect::NoSchedule | TaintEffect::NoExecute => true,
-        TaintEffect::PreferNoSchedule => false,
-    };
-    spec.worker && !spec.taints.iter().any(keeps_off)
-}
+impl NodeSpec {
+    /// A worker without a taint that keeps workloads off.
+    #[must_use]
+    pub fn takes_pods(&self) -> bool {
+        let keeps_off = |taint: &Taint| match taint.effect {
+            TaintEffect::NoSchedule | TaintEffect::NoExecute => true,
+            TaintEffect::PreferNoSchedule => false,
+        };
+        self.worker && !self.taints.iter().any(keeps_off)
+    }
 
-fn avoided(spec: &NodeSpec) -> bool {
-    let taints = &spec.taints;
-    taints
-        .iter()
-        .any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
+    /// Has a taint that makes it the last choice: PreferNoSchedule.
+    #[must_use]
+    pub fn avoided(&self) -> bool {
+        let mut taints = self.taints.iter();
+        taints.any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
+    }
+
+    /// What pods may ask for on a machine of this size, in all: the system keeps a tenth for
+    /// itself. What nobody knows counts as two cores and 4 GiB, the smallest that kubeadm likes.
+    #[must_use]
+    pub fn allocatable(machine: Option<Resources>) -> Resources {
+        let whole = machine.unwrap_or(SMALL);
+        let kept = |whole: u64| whole * (100 - RESERVED_PERCENT) / 100;
+        Resources {
+            cpu: Cpu(kept(whole.cpu.0)),
+            memory: Bytes(kept(whole.memory.0)),
+        }
+    }
 }
 
 impl Node {

@@ -4,7 +4,7 @@
 
 use super::volume::Volume;
 use super::{Ground, Kube, KubeEvent, KubeNote};
-use quorate_engine::manifest::{Resources, Workload};
+use quorate_engine::manifest::{Resources, Spread, WhenUnsatisfiable, Workload, disruption_budget};
 use quorate_engine::time::{Span, Time};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub struct WorkloadId(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodId(pub u32);
 
-/// What runs: a Deployment with a PodDisruptionBudget of `replicas - 1`.
+/// What runs: a Deployment with a PodDisruptionBudget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadSpec {
     /// Its name.
@@ -29,8 +29,28 @@ pub struct WorkloadSpec {
     pub data: bool,
     /// Preferred node affinity to a provider.
     pub prefer: Option<String>,
+    /// How its pods are kept apart, beyond what the scheduler prefers anyway.
+    pub spread: Option<Spread>,
+    /// Pods that a drain leaves; `None` for all but one.
+    pub min_available: Option<u32>,
     /// How long its pods tolerate a NoExecute taint; `None` for the cluster's default.
     pub toleration: Option<Span>,
+}
+
+impl WorkloadSpec {
+    /// Pods that a drain leaves.
+    pub(super) fn budget(&self) -> u32 {
+        disruption_budget(self.replicas, self.min_available)
+    }
+
+    /// Pods that would break its spread wait, rather than go where they break it least.
+    pub(super) fn waits_for_spread(&self) -> bool {
+        let waits = |spread: Spread| match spread.when_unsatisfiable {
+            WhenUnsatisfiable::DoNotSchedule => true,
+            WhenUnsatisfiable::ScheduleAnyway => false,
+        };
+        self.spread.is_some_and(waits)
+    }
 }
 
 impl From<&Workload> for WorkloadSpec {
@@ -41,6 +61,8 @@ impl From<&Workload> for WorkloadSpec {
             requests: workload.requests,
             data: workload.data.is_some(),
             prefer: workload.prefer.as_ref().map(|p| p.provider.clone()),
+            spread: workload.spread,
+            min_available: workload.min_available,
             toleration: None,
         }
     }

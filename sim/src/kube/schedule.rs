@@ -1,14 +1,16 @@
 //! The scheduler: filters nodes, scores the rest, binds pending pods in order of creation.
 //!
 //! The score is an order of criteria rather than Kubernetes' weighted sum: not avoided by a
-//! PreferNoSchedule taint, the preferred provider, few pods of the workload on the provider
-//! (only without a preference), few on the node, much free. So a preference fills its provider
-//! before anything goes elsewhere. Ties go to the lower host, where Kubernetes draws lots.
+//! PreferNoSchedule taint, its own spread broken least, the preferred provider, few pods of the
+//! workload on the provider (only without a preference), few in the place its spread counts, few on
+//! the node, much free. So a preference fills its provider before anything goes elsewhere, as far
+//! as its spread allows. Ties go to the lower host, where Kubernetes draws lots.
 //! Nothing moves a pod that runs: after an outage pods stay where they went.
 
 use super::node::Node;
 use super::pod::{PodId, WorkloadId};
 use super::{Ground, Kube, KubeNote};
+use quorate_engine::manifest::Resources;
 use std::cmp::Reverse;
 
 impl Kube {
@@ -41,30 +43,42 @@ impl Kube {
         for node in self.nodes.iter().flatten() {
             on_provider[usize::from(node.provider)] += node.placed[at];
         }
-        let fits = |node: &Node| {
-            let open = node.ready && !node.removed && !node.cordoned && node.takes_pods;
-            open && node.untainted()
-                && node.free_cpu >= spec.requests.cpu.0
-                && node.free_memory >= spec.requests.memory.0
-        };
-        let score = |node: &Node| {
-            let provider = usize::from(node.provider);
-            let wanted = spec
-                .prefer
-                .as_ref()
-                .map(|name| self.providers[provider] == *name);
-            let spread = match wanted {
-                Some(_) => 0,
-                None => on_provider[provider],
+        let spreading = self.spreading(workload);
+        let waits = spec.waits_for_spread();
+        let score = |host: u16, node: &Node| {
+            let fits =
+                node.free_cpu >= spec.requests.cpu.0 && node.free_memory >= spec.requests.memory.0;
+            if !fits || !node.open() {
+                return None;
+            }
+            let (in_place, excess) = match &spreading {
+                Some(spreading) => spreading.at(host, node),
+                None => (0, 0),
             };
-            let elsewhere = wanted == Some(false);
-            let free = Reverse(node.free_permille());
-            (node.avoided, elsewhere, spread, node.placed[at], free)
+            let provider = usize::from(node.provider);
+            let preferred = spec.prefer.as_ref();
+            let wanted = preferred.map(|name| self.providers[provider] == *name);
+            let score = Score {
+                avoided: node.avoided,
+                excess,
+                elsewhere: wanted == Some(false),
+                on_provider: match wanted {
+                    Some(_) => 0,
+                    None => on_provider[provider],
+                },
+                in_place,
+                on_node: node.placed[at],
+                free: Reverse(Score::free_permille(
+                    (node.free_cpu, node.free_memory),
+                    node.capacity,
+                )),
+            };
+            (!waits || excess == 0).then_some(score)
         };
         let nodes = self.nodes.iter().enumerate();
         let candidates = nodes.filter_map(|(host, node)| {
-            let node = node.as_ref().filter(|node| fits(node))?;
-            Some((score(node), host as u16))
+            let host = host as u16;
+            Some((score(host, node.as_ref()?)?, host))
         });
         candidates.min().map(|(_, host)| host)
     }
@@ -102,13 +116,41 @@ impl Kube {
 }
 
 impl Node {
-    /// What is free of the scarcer resource, in thousandths.
-    fn free_permille(&self) -> u64 {
+    /// Takes pods now, if it has room for them.
+    pub(super) fn open(&self) -> bool {
+        self.ready && !self.removed && !self.cordoned && self.takes_pods && self.untainted()
+    }
+}
+
+/// How good a node is for one more pod: the least is the best, the first criterion decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Score {
+    /// It has a PreferNoSchedule taint.
+    pub avoided: bool,
+    /// By how much the workload's own spread would be broken.
+    pub excess: u32,
+    /// It is not at the preferred provider.
+    pub elsewhere: bool,
+    /// Pods of the workload at the provider, without a preference.
+    pub on_provider: u32,
+    /// Pods of the workload in the place that its own spread counts.
+    pub in_place: u32,
+    /// Pods of the workload there.
+    pub on_node: u32,
+    /// What is free there.
+    pub free: Reverse<u64>,
+}
+
+impl Score {
+    /// What is free of the scarcer resource, in thousandths: of CPU (thousandths of a core) and
+    /// memory (bytes).
+    #[must_use]
+    pub fn free_permille(free: (u64, u64), capacity: Resources) -> u64 {
         let share = |free: u64, all: u64| match all {
             0 => 0,
             _ => (u128::from(free) * 1_000 / u128::from(all)) as u64,
         };
-        let cpu = share(self.free_cpu, self.capacity.cpu.0);
-        cpu.min(share(self.free_memory, self.capacity.memory.0))
+        let cpu = share(free.0, capacity.cpu.0);
+        cpu.min(share(free.1, capacity.memory.0))
     }
 }

@@ -89,6 +89,8 @@ fn spec(name: &str, replicas: u32) -> WorkloadSpec {
         },
         data: false,
         prefer: None,
+        spread: None,
+        min_available: None,
         toleration: None,
     }
 }

@@ -12,7 +12,6 @@ use crate::traffic::{DnsProbe, ForwardSettings, RecordSettings, TrafficNote};
 use quorate_engine::manifest::{LbKind, ProviderKind, Resources, Role};
 use quorate_engine::resource::{Kind, Resource, ResourceId, Spec};
 use quorate_engine::time::Span;
-use quorate_engine::units::{Bytes, Cpu};
 use quorate_engine::{catalog, manifest};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -23,15 +22,6 @@ const ETCD_START: (Span, Span) = (Span::from_secs(7), Span::from_secs(12));
 
 /// From etcd to an API server that serves.
 const API_START: Span = Span::from_secs(3);
-
-/// What a machine holds if nobody says: two cores and 4 GiB, the smallest that kubeadm likes.
-const SMALL: Resources = Resources {
-    cpu: Cpu(2_000),
-    memory: Bytes(4 << 30),
-};
-
-/// What the system keeps of a node for itself, in per cent.
-const RESERVED_PERCENT: u64 = 10;
 
 impl World {
     pub(super) fn on_change(&mut self, change: Change) {
@@ -261,17 +251,13 @@ impl World {
         let (place, _) = self.place_of(machine);
         let worker = self.has_role(machine, Role::Worker);
         let capacity = self.capacity_of(machine, place.kind);
-        let kept = |whole: u64| whole * (100 - RESERVED_PERCENT) / 100;
         NodeSpec {
             provider: place.provider,
             region: place.region,
             zone: place.zone,
             control_plane,
             worker,
-            capacity: Resources {
-                cpu: Cpu(kept(capacity.cpu.0)),
-                memory: Bytes(kept(capacity.memory.0)),
-            },
+            capacity: NodeSpec::allocatable(capacity),
             taints,
         }
     }
@@ -286,7 +272,7 @@ impl World {
         matches!(self.machine_spec(machine), Some(Spec::Machine { roles, .. }) if roles.contains(&role))
     }
 
-    fn capacity_of(&self, machine: &ResourceId, kind: ProviderKind) -> Resources {
+    fn capacity_of(&self, machine: &ResourceId, kind: ProviderKind) -> Option<Resources> {
         let pool = machine.as_str().split('/').nth(1).unwrap_or_default();
         let pools = &self.manifest.spec.node_pools;
         let given = pools
@@ -297,7 +283,7 @@ impl World {
             Some(Spec::Machine { machine_type, .. }) => catalog::machine(kind, &machine_type),
             _ => None,
         };
-        given.or_else(known).unwrap_or(SMALL)
+        given.or_else(known)
     }
 
     fn uninstalled(&mut self, machine: &ResourceId, kind: Kind) {

@@ -152,6 +152,7 @@ fn every_code_has_a_case_and_every_case_a_code() {
         super::etcd::tests::cases(),
         super::kubernetes::tests::cases(),
         super::storage::tests::cases(),
+        super::spreads::tests::cases(),
         super::workloads::tests::cases(),
     ];
     let tried: BTreeSet<_> = cases

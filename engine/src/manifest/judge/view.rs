@@ -61,9 +61,19 @@ impl<'a> View<'a> {
         pools: impl Iterator<Item = &'a NodePool>,
         domain: Domain,
     ) -> BTreeMap<String, u64> {
+        self.census_of(pools, domain, |pool| nodes(pool).0)
+    }
+
+    /// The same with pools of a chosen size.
+    pub(super) fn census_of(
+        self,
+        pools: impl Iterator<Item = &'a NodePool>,
+        domain: Domain,
+        size: impl Fn(&NodePool) -> u64,
+    ) -> BTreeMap<String, u64> {
         let mut census = BTreeMap::new();
         for pool in pools {
-            let nodes = nodes(pool).0;
+            let nodes = size(pool);
             let region = pool.region.as_deref().unwrap_or("");
             match domain {
                 Domain::Provider => add(&mut census, pool.provider.clone(), nodes),

@@ -48,6 +48,7 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
             );
         }
     }
+    super::spreads::check(view, found);
     spread(view, found);
     room(view, found);
 }
@@ -70,7 +71,7 @@ fn spread(view: View<'_>, found: &mut Vec<Finding>) {
 }
 
 /// What a node of a pool can hold, if anybody knows.
-fn capacity(view: View<'_>, pool: &NodePool) -> Option<Resources> {
+pub(super) fn capacity(view: View<'_>, pool: &NodePool) -> Option<Resources> {
     let by_type = || catalog::machine(view.kind(pool)?, pool.machine_type.as_deref()?);
     pool.capacity.or_else(by_type)
 }

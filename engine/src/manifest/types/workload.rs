@@ -87,8 +87,7 @@ impl Workload {
     /// Its PodDisruptionBudget: how many pods a drain leaves. By default all but one.
     #[must_use]
     pub fn budget(&self) -> u32 {
-        let usual = self.replicas.saturating_sub(1);
-        self.min_available.unwrap_or(usual).min(self.replicas)
+        disruption_budget(self.replicas, self.min_available)
     }
 
     /// How many pods it needs to do its work: what its author says in `minAvailable`; else one.
@@ -98,6 +97,13 @@ impl Workload {
             .unwrap_or(1)
             .clamp(1, self.replicas.max(1))
     }
+}
+
+/// How many of so many pods a drain leaves: what is asked for, by default all but one.
+#[must_use]
+pub fn disruption_budget(replicas: u32, min_available: Option<u32>) -> u32 {
+    let usual = replicas.saturating_sub(1);
+    min_available.unwrap_or(usual).min(replicas)
 }
 
 /// How pods of a workload are kept apart: a topology spread constraint.
