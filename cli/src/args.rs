@@ -1,5 +1,9 @@
 //! The command line: words and their meaning, nothing done yet.
 
+mod data;
+
+pub(crate) use data::{Data, DataShow, DataUpdate};
+
 use crate::exit::TABLE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -66,6 +70,9 @@ pub(crate) enum Command {
     /// Run one seed of a scenario, or real runs again, and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
+    /// What reports assume (prices, outages, estimates): look at it, check and renew your own rows.
+    #[command(subcommand, after_help = TABLE)]
+    Data(Data),
     /// The simulated world, for those who talk to the real one.
     #[command(subcommand)]
     Sim(Sim),

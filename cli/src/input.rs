@@ -124,6 +124,20 @@ pub(crate) fn text(file: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{name} is not text"))
 }
 
+/// Reads the tables of a directory, by path, in order of their names.
+pub(crate) fn tables(directory: &Path) -> Result<Vec<(String, String)>, String> {
+    let unreadable = |error| format!("{} cannot be read: {error}", directory.display());
+    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(unreadable)?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "csv"));
+    paths.sort();
+    let named = |path: &PathBuf| Ok((path.display().to_string(), text(path)?));
+    paths.iter().map(named).collect()
+}
+
 /// Reads what goes wrong at a simulated cloud.
 pub(crate) fn faults(file: &Path) -> Result<Vec<quorate_serve::Fault>, Checked> {
     let (name, bytes) = read(file)?;

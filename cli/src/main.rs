@@ -10,6 +10,7 @@ mod campaign;
 mod chaos;
 mod check;
 mod cluster;
+mod data;
 mod diagnostics;
 mod dns;
 mod drill;
@@ -60,6 +61,7 @@ fn run(command: Command) -> Exit {
         Command::Drill(args) => drill::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Dns(Dns::Serve(args)) => dns::serve(&args),
+        Command::Data(command) => data::run(&command),
         Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }
 }

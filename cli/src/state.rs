@@ -117,7 +117,7 @@ fn forgotten(journal: &[Entry]) -> String {
 
 /// The day and minute of milliseconds since the Unix epoch, in UTC. The calendar is Howard
 /// Hinnant's `civil_from_days` (howardhinnant.github.io/date_algorithms.html): years begin in March.
-fn date(ms: u64) -> String {
+pub(crate) fn date(ms: u64) -> String {
     let minutes = ms / 60_000;
     let days = minutes / (24 * 60) + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
