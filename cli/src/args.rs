@@ -1,5 +1,9 @@
 //! The command line: words and their meaning, nothing done yet.
 
+mod data;
+
+pub(crate) use data::{Data, DataShow, DataUpdate};
+
 use crate::exit::TABLE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quorate_planning::data::Table;
@@ -67,9 +71,6 @@ pub(crate) enum Command {
     /// Run one seed of a scenario, or real runs again, and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
-    /// What a design can take, at what capacity, how available it is and what it costs.
-    #[command(after_help = TABLE)]
-    Report(Report),
     /// What reports assume (prices, outages, estimates): look at it, check and renew your own rows.
     #[command(subcommand, after_help = TABLE)]
     Data(Data),
