@@ -141,7 +141,8 @@ fn write_row(out: &mut String, table: &Table, row: &[String], widths: &[usize]) 
     }
 }
 
-/// Widths of the columns: as wide as needed, and where that is too much the widest give way.
+/// Widths of the columns: as wide as needed, and where that is too much the widest give way, at
+/// first to the width of their longest word.
 fn fitted(table: &Table, rows: &[Vec<String>]) -> Vec<usize> {
     let natural = |column: usize| {
         rows.iter()
@@ -150,27 +151,47 @@ fn fitted(table: &Table, rows: &[Vec<String>]) -> Vec<usize> {
             .unwrap_or(0)
     };
     let mut widths: Vec<usize> = (0..table.columns.len()).map(natural).collect();
-    loop {
-        let all = widths.iter().map(|width| width + GAP).sum::<usize>();
-        let gives = |column: &usize| widths[*column] > least(table, rows, *column);
+    let whole: Vec<usize> = (0..widths.len()).map(|at| least(table, rows, at)).collect();
+    shrink(&mut widths, &whole);
+    let broken = whole
+        .iter()
+        .zip(&table.columns)
+        .map(|(whole, column)| match column.numeric {
+            true => *whole,
+            false => NARROWEST.min(*whole),
+        });
+    shrink(&mut widths, &broken.collect::<Vec<usize>>());
+    widths
+}
+
+/// Takes from the widest columns that are above their least width until a line fits.
+fn shrink(widths: &mut [usize], least: &[usize]) {
+    while widths.iter().map(|width| width + GAP).sum::<usize>() > WIDTH {
+        let gives = |column: &usize| widths[*column] > least[*column];
         let widest = (0..widths.len())
             .filter(gives)
             .max_by_key(|column| widths[*column]);
-        match widest {
-            Some(column) if all > WIDTH => widths[column] -= 1,
-            _ => return widths,
-        }
+        let Some(column) = widest else { return };
+        widths[column] -= 1;
     }
 }
 
-/// Figures are never broken; their headings are, between words.
+/// A column's longest word; figures are one word.
 fn least(table: &Table, rows: &[Vec<String>], column: usize) -> usize {
-    if !table.columns[column].numeric {
-        return NARROWEST;
-    }
-    let head = rows[0][column].split(' ').map(UnicodeWidthStr::width);
-    let body = rows[1..].iter().map(|row| row[column].width());
-    head.chain(body).max().unwrap_or_default()
+    let numeric = table.columns[column].numeric;
+    let longest = |(at, row): (usize, &Vec<String>)| match numeric && at > 0 {
+        true => row[column].width(),
+        false => row[column]
+            .split(' ')
+            .map(UnicodeWidthStr::width)
+            .max()
+            .unwrap_or_default(),
+    };
+    rows.iter()
+        .enumerate()
+        .map(longest)
+        .max()
+        .unwrap_or_default()
 }
 
 fn paragraph(out: &mut String, indent: &str, text: &str) {
@@ -232,6 +253,23 @@ mod tests {
         ]);
         let expected = "  Where    ms\n  ─────  ────\n  東京      1\n  Bonn   ! 20\n";
         assert_eq!(table(&one), expected);
+    }
+
+    #[test]
+    fn words_are_broken_last() {
+        let mut one = Table::new("t", "", ["a", "b"].map(Column::words).to_vec());
+        one.push(vec![
+            Cell::text("unreadable ".repeat(9)),
+            Cell::text("x ".repeat(60)),
+        ]);
+        let text = table(&one);
+        assert_eq!(text.matches("unreadable").count(), 9, "{text}");
+        assert!(text.lines().all(|line| line.width() <= WIDTH), "{text}");
+        one.push(vec![
+            Cell::text("y".repeat(120)),
+            Cell::text("z".repeat(120)),
+        ]);
+        assert!(table(&one).lines().all(|line| line.width() <= WIDTH));
     }
 
     #[test]

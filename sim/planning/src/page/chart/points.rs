@@ -9,9 +9,10 @@ use plotters::style::{Color, TRANSPARENT};
 /// In pixels.
 pub(super) const HEIGHT: u32 = 380;
 
-/// Half the height of a name, and from a point to its name.
+/// Half the height of a name, and from a point to a name beside it and to the middle of one above.
 const HALF: i32 = 9;
 const BESIDE: i32 = 10;
+const ABOVE: i32 = 22;
 
 /// Right of the axes, in pixels.
 const MARGIN: i32 = 24;
@@ -117,10 +118,10 @@ fn free(
     let places = [
         at(x + BESIDE, y),
         at(x - BESIDE - wide, y),
-        at(x - wide / 2, y - 2 * HALF),
-        at(x - wide / 2, y + 2 * HALF),
-        at(x - wide, y - 2 * HALF),
-        at(x, y - 2 * HALF),
+        at(x - wide / 2, y - ABOVE),
+        at(x - wide / 2, y + ABOVE),
+        at(x - wide, y - ABOVE),
+        at(x, y - ABOVE),
     ];
     let inside =
         |b: &Box4| b.0 >= within.0 && b.1 <= within.1 && b.2 >= within.2 && b.3 <= within.3;

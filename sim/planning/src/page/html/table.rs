@@ -10,6 +10,9 @@ const SHORT: usize = 14;
 /// Tables of more columns stand closer.
 const ROOMY: usize = 7;
 
+/// Texts of so many letters stay on one line.
+const BRIEF: usize = 12;
+
 /// With fewer rows there is nothing to sort.
 const SORTED: usize = 3;
 
@@ -33,7 +36,7 @@ pub(super) fn table(table: &Table, id: &str) -> Markup {
                 } }
                 tbody { @for row in &table.rows { tr {
                     @for (at, (cell, column)) in row.iter().zip(&table.columns).enumerate() {
-                        @let class = class(column.numeric);
+                        @let class = cell_class(cell, column.numeric);
                         @if at == 0 {
                             th scope="row" class=(class) data-value=[value(cell)] { (shown(cell)) }
                         } @else {
@@ -48,6 +51,16 @@ pub(super) fn table(table: &Table, id: &str) -> Markup {
 
 fn class(numeric: bool) -> &'static str {
     if numeric { "n" } else { "w" }
+}
+
+/// Dates and a word or two are not broken.
+fn cell_class(cell: &Cell, numeric: bool) -> &'static str {
+    let brief = cell.text.chars().count() <= BRIEF;
+    if brief && !numeric {
+        "w brief"
+    } else {
+        class(numeric)
+    }
 }
 
 fn value(cell: &Cell) -> Option<f64> {

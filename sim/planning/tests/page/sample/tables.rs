@@ -16,6 +16,18 @@ fn figure(value: f64, unit: &str) -> Cell {
     Cell::figure(value, format!("{value}{unit}"))
 }
 
+/// Rows of the table of failures: signs are tones, and p50 to p99 are seconds.
+const FAILURES: &str = "\
+shared group transit-fra|✗no quorum|✗-1|!2 of 6 left|✗11 gone|✗unreadable|5400|9800|21600|an operator
+provider htz|✓kept|0|!4 of 6 left|!2 degraded|!1 replica|41.2|58|93.1|nobody
+provider gcp|✓kept|0|!4 of 6 left|✓all stay|✓2 replicas|18.2|31.5|44.9|nobody
+provider aws|✓kept|0|!4 of 6 left|✓all stay|✓2 replicas|17.4|30|46.3|nobody
+region htz/fsn1|✓kept|0|!4 of 6 left|!2 degraded|!1 replica|40.8|57.1|92.7|nobody
+zone aws/eu-central-1/a|✓kept|0|!5 of 6 left|✓all stay|✓2 replicas|12|19.4|30.2|nobody
+node shop/htz-cp/1|✓kept|0|!5 of 6 left|✓all stay|✓3 replicas|11.7|18.8|29.9|nobody
+node shop/htz-worker/1|✓kept|1|✓whole|✓1 moves|✓2 replicas|38|44|61|nobody
+DNS service cf|✓kept|1|!cached 60 s|✓all stay|whole|0|0|300|the registrar";
+
 pub(super) fn failures() -> Table {
     let titles = [
         "Failure domain",
@@ -29,116 +41,28 @@ pub(super) fn failures() -> Table {
         "#p99",
         "Who acts",
     ];
-    let mut table = Table::new(
-        "failures",
-        "What each failure domain takes along, and how long recovery takes",
-        columns(&titles),
-    );
-    let rows = [
-        (
-            "shared group transit-fra",
-            ("no quorum", Bad),
-            -1.0,
-            ("2 of 6 left", Warn),
-            ("11 gone", Bad),
-            ("unreadable", Bad),
-            [5_400.0, 9_800.0, 21_600.0],
-            "an operator",
-        ),
-        (
-            "provider htz",
-            ("kept", Good),
-            0.0,
-            ("4 of 6 left", Warn),
-            ("2 degraded", Warn),
-            ("1 replica", Warn),
-            [41.2, 58.0, 93.1],
-            "nobody",
-        ),
-        (
-            "provider gcp",
-            ("kept", Good),
-            0.0,
-            ("4 of 6 left", Warn),
-            ("all stay", Good),
-            ("2 replicas", Good),
-            [18.2, 31.5, 44.9],
-            "nobody",
-        ),
-        (
-            "provider aws",
-            ("kept", Good),
-            0.0,
-            ("4 of 6 left", Warn),
-            ("all stay", Good),
-            ("2 replicas", Good),
-            [17.4, 30.0, 46.3],
-            "nobody",
-        ),
-        (
-            "region htz/fsn1",
-            ("kept", Good),
-            0.0,
-            ("4 of 6 left", Warn),
-            ("2 degraded", Warn),
-            ("1 replica", Warn),
-            [40.8, 57.1, 92.7],
-            "nobody",
-        ),
-        (
-            "zone aws/eu-central-1/a",
-            ("kept", Good),
-            0.0,
-            ("5 of 6 left", Warn),
-            ("all stay", Good),
-            ("2 replicas", Good),
-            [12.0, 19.4, 30.2],
-            "nobody",
-        ),
-        (
-            "node shop/htz-cp/1",
-            ("kept", Good),
-            0.0,
-            ("5 of 6 left", Warn),
-            ("all stay", Good),
-            ("3 replicas", Good),
-            [11.7, 18.8, 29.9],
-            "nobody",
-        ),
-        (
-            "node shop/htz-worker/1",
-            ("kept", Good),
-            1.0,
-            ("whole", Good),
-            ("1 moves", Good),
-            ("2 replicas", Good),
-            [38.0, 44.0, 61.0],
-            "nobody",
-        ),
-        (
-            "DNS service cf",
-            ("kept", Good),
-            1.0,
-            ("cached 60 s", Warn),
-            ("all stay", Good),
-            ("whole", Plain),
-            [0.0, 0.0, 300.0],
-            "the registrar",
-        ),
-    ];
-    for (domain, etcd, slack, api, workloads, volumes, recovery, who) in rows {
-        let toned = |(text, tone): (&str, Tone)| Cell::text(text).toned(tone);
-        let mut row = vec![
-            Cell::text(domain),
-            toned(etcd),
-            figure(slack, "").toned(if slack < 0.0 { Bad } else { Plain }),
-            toned(api),
-            toned(workloads),
-            toned(volumes),
-        ];
-        row.extend(recovery.map(|value| figure(value, " s")));
-        row.push(Cell::text(who));
-        table.push(row);
+    let caption = "What each failure domain takes along, and how long recovery takes";
+    let mut table = Table::new("failures", caption, columns(&titles));
+    for line in FAILURES.lines() {
+        let cell = |(field, column): (&str, &Column)| {
+            let signs = [("✗", Bad), ("!", Warn), ("✓", Good)];
+            let toned = signs
+                .iter()
+                .find_map(|(sign, tone)| Some((field.strip_prefix(sign)?, *tone)));
+            let (text, tone) = toned.unwrap_or((field, Plain));
+            let unit = if column.title.starts_with('p') {
+                " s"
+            } else {
+                ""
+            };
+            let cell = match text.parse() {
+                Ok(value) if column.numeric => figure(value, unit),
+                _ => Cell::text(text),
+            };
+            cell.toned(tone)
+        };
+        let cells = line.split('|').zip(&table.columns).map(cell).collect();
+        table.push(cells);
     }
     table
 }
