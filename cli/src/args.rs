@@ -1,12 +1,13 @@
 //! The command line: words and their meaning, nothing done yet.
 
 mod data;
+mod report;
 
 pub(crate) use data::{Data, DataShow, DataUpdate};
+pub(crate) use report::Report;
 
 use crate::exit::TABLE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use quorate_planning::data::Table;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -71,130 +72,15 @@ pub(crate) enum Command {
     /// Run one seed of a scenario, or real runs again, and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
+    /// What a design can take, at what capacity, how available it is and what it costs.
+    #[command(after_help = TABLE)]
+    Report(Report),
     /// What reports assume (prices, outages, estimates): look at it, check and renew your own rows.
     #[command(subcommand, after_help = TABLE)]
     Data(Data),
     /// The simulated world, for those who talk to the real one.
     #[command(subcommand)]
     Sim(Sim),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Report {
-    /// The manifest, or two to compare; `-` is the standard input
-    #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Of two manifests: look at the change from the first to the second
-    #[arg(long)]
-    pub(crate) change: bool,
-    /// Runs of the change in the simulated world; 0 is none
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "change")]
-    pub(crate) seeds: u64,
-    /// Search for the cheapest change of the manifest that meets what it asks for
-    #[arg(long)]
-    pub(crate) advice: bool,
-    /// Lose every failure domain in the simulated world, too, and compare
-    #[arg(long)]
-    pub(crate) simulate: bool,
-    /// Print this section whole: failures, availability, capacity, distance, price ...
-    #[arg(long, value_name = "NAME")]
-    pub(crate) section: Option<String>,
-    /// Write a self-contained page; `-` is the standard output
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-    /// Write Markdown
-    #[arg(long, value_name = "FILE")]
-    pub(crate) md: Option<PathBuf>,
-    /// Write JSON; its schema: `quorate schema report`
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-    /// Write each table as a CSV file into this directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) csv: Option<PathBuf>,
-    /// The directory with your tables, whose rows take the place of ours
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// The seed of all that is drawn
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Which cluster, where a file has several
-    #[arg(long, value_name = "NAME")]
-    pub(crate) cluster: Option<String>,
-    /// Show no progress
-    #[arg(long)]
-    pub(crate) no_progress: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Data {
-    /// Look for mistakes in tables of your own, and for rows that have grown old
-    #[command(after_help = TABLE)]
-    Check {
-        /// The directory with your tables; without it, only what comes with the program
-        #[arg(value_name = "DIR")]
-        dir: Option<PathBuf>,
-        /// Print it as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show a table with the source and date of each row; without a name, all tables in short
-    #[command(after_help = TABLE)]
-    Show(DataShow),
-    /// Take rows from a file into your tables: show what changes, ask, write
-    #[command(after_help = TABLE)]
-    UpdateFrom(DataUpdate),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DataShow {
-    /// assumptions, egress, incidents, machines, prices or rates
-    #[arg(value_name = "TABLE", value_parser = table)]
-    pub(crate) table: Option<Table>,
-    /// Only rows of this provider
-    #[arg(long, value_name = "TYPE", requires = "table")]
-    pub(crate) provider: Option<String>,
-    /// The directory with your tables, whose rows take the place of ours
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Print it as JSON
-    #[arg(long, conflicts_with = "csv", requires = "table")]
-    pub(crate) json: bool,
-    /// Print it as a table that can be changed and used again
-    #[arg(long, requires = "table")]
-    pub(crate) csv: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DataUpdate {
-    /// Rows in our format; or, with --provider, a price list as the Karpenter providers for AWS,
-    /// Azure and GCP generate it; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Which table it is, where its name does not say
-    #[arg(long, value_name = "TABLE", value_parser = table, conflicts_with = "provider")]
-    pub(crate) table: Option<Table>,
-    /// Whose price list it is
-    #[arg(long, value_name = "TYPE", requires_all = ["date", "source"])]
-    pub(crate) provider: Option<String>,
-    /// The date of the price list: 2026-07-20
-    #[arg(long, value_name = "DATE", requires = "provider")]
-    pub(crate) date: Option<String>,
-    /// Where the price list comes from
-    #[arg(long, value_name = "TEXT", requires = "provider")]
-    pub(crate) source: Option<String>,
-    /// The directory with your tables; it is made if it is missing
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-fn table(text: &str) -> Result<Table, String> {
-    Table::named(text).ok_or_else(|| {
-        let names: Vec<&str> = Table::ALL.into_iter().map(Table::name).collect();
-        format!("write one of {}", names.join(", "))
-    })
 }
 
 #[derive(Debug, Subcommand)]

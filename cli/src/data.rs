@@ -6,7 +6,7 @@ use crate::input;
 use crate::terminal;
 use quorate_engine::manifest::ProviderKind;
 use quorate_planning::data::{
-    Aged, Change, Date, Mistake, Row, STALE_DAYS, Table, Tables, VendorList, vendor_rows,
+    Aged, Change, Data, Date, Mistake, Row, STALE_DAYS, Table, Tables, VendorList, vendor_rows,
 };
 use quorate_sim::report::plain;
 use serde_json::{Map, Value, json};
@@ -57,12 +57,22 @@ fn files(dir: Option<&Path>) -> Result<Vec<(String, String)>, String> {
         .map_err(error)
 }
 
-fn today() -> Date {
+/// The day of the calendar.
+pub(crate) fn today() -> Date {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let ms = since.map_or(0, |since| since.as_millis() as u64);
     let text = crate::state::date(ms);
     let day = text.get(..10).and_then(Date::parse);
     day.expect("a time begins with its day")
+}
+
+/// The tables, with those of a directory in the place of ours. Says what is wrong with them.
+pub(crate) fn load(dir: Option<&Path>) -> Result<Data, Exit> {
+    let loaded = files(dir).and_then(|files| Data::with(&files).map_err(|found| listed(&found)));
+    loaded.map_err(|text| {
+        terminal::eprint(&text);
+        Exit::Failed
+    })
 }
 
 fn check(dir: Option<&Path>, as_json: bool) -> Result<Exit, String> {

@@ -62,6 +62,7 @@ fn run(command: Command) -> Exit {
         Command::Drill(args) => drill::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Dns(Dns::Serve(args)) => dns::serve(&args),
+        Command::Report(args) => report::run(&args),
         Command::Data(command) => data::run(&command),
         Command::Sim(Sim::Serve(args)) => serve::run(&args),
     }

@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quorate_engine::manifest::Manifest;
 use quorate_planning::change::{Change, change};
 use quorate_planning::compare;
-use quorate_planning::data::Data;
 use quorate_planning::page::{self, Page};
 use quorate_planning::report::{Options, Report, report};
 use quorate_sim::report::plain;
