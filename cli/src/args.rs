@@ -70,7 +70,7 @@ pub(crate) enum Command {
     /// Run one seed of a scenario, or real runs again, and tell what happened, line by line.
     #[command(after_help = TABLE)]
     Replay(Replay),
-    /// What reports assume (prices, outages, estimates): look at it, check and renew your own rows.
+    /// What reports assume, prices above all: show it, check and renew rows of your own.
     #[command(subcommand, after_help = TABLE)]
     Data(Data),
     /// The simulated world, for those who talk to the real one.
