@@ -75,7 +75,7 @@ pub(crate) enum Command {
     /// What a design can take, at what capacity, how available it is and what it costs.
     #[command(after_help = TABLE)]
     Report(Report),
-    /// What reports assume (prices, outages, estimates): look at it, check and renew your own rows.
+    /// What reports assume, prices above all: show it, check and renew rows of your own.
     #[command(subcommand, after_help = TABLE)]
     Data(Data),
     /// The simulated world, for those who talk to the real one.

@@ -159,8 +159,8 @@ fn aligned(lines: &[Vec<String>]) -> String {
     let mut out = String::new();
     for line in lines {
         let mut text = String::new();
-        for (cell, width) in line.iter().zip(&widths) {
-            if *width > 0 {
+        for (cell, width) in line.iter().zip(widths.iter().copied()) {
+            if width > 0 {
                 let _ = write!(text, "{cell:<width$}  ");
             }
         }
@@ -283,26 +283,35 @@ fn update(args: &DataUpdate) -> Result<Exit, String> {
     if !args.yes && !agreed() {
         return Ok(Exit::Stopped);
     }
-    let path = args.data.join(table.file());
-    let own = known.iter().find(|(file, _)| Path::new(file) == path);
-    let mut kept = Tables::none();
-    if let Some((file, text)) = own {
-        let rows = Tables::read(table, file, text).map_err(|mistakes| listed(&mistakes))?;
-        kept.replace(table, rows);
-    }
     let new = changes.into_iter().filter_map(|change| change.new);
-    let groups: Vec<Row> = match table {
+    let taken: Vec<Row> = match table {
         // A tariff is replaced as a whole, so all of it has to be there.
         Table::Egress => rows,
         Table::Assumptions | Table::Incidents | Table::Machines | Table::Prices | Table::Rates => {
             new.collect()
         }
     };
-    kept.replace(table, groups);
-    write(&path, &Tables::csv(table, kept.rows(table)))
-        .map_err(|why| error(format!("{} cannot be written: {why}", path.display())))?;
+    let path = args.data.join(table.file());
+    save(&path, table, &known, taken)?;
     terminal::print(&format!("{} is written\n", path.display()));
     Ok(Exit::Fine)
+}
+
+/// Puts rows among those of one's own, and never one of ours.
+fn save(
+    path: &Path,
+    table: Table,
+    known: &[(String, String)],
+    rows: Vec<Row>,
+) -> Result<(), String> {
+    let mut kept = Tables::none();
+    if let Some((file, text)) = known.iter().find(|(file, _)| Path::new(file) == path) {
+        let own = Tables::read(table, file, text).map_err(|mistakes| listed(&mistakes))?;
+        kept.replace(table, own);
+    }
+    kept.replace(table, rows);
+    write(path, &Tables::csv(table, kept.rows(table)))
+        .map_err(|why| error(format!("{} cannot be written: {why}", path.display())))
 }
 
 /// Rows of a vendor's generated list.

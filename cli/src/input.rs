@@ -132,7 +132,7 @@ pub(crate) fn text(file: &Path) -> Result<String, String> {
 
 /// Reads the tables of a directory, by path, in order of their names.
 pub(crate) fn tables(directory: &Path) -> Result<Vec<(String, String)>, String> {
-    let unreadable = |error| format!("{} cannot be read: {error}", directory.display());
+    let unreadable = |error: io::Error| format!("{} cannot be read: {error}", directory.display());
     let entries = std::fs::read_dir(directory).map_err(unreadable)?;
     let mut paths = Vec::new();
     for entry in entries {
@@ -140,7 +140,7 @@ pub(crate) fn tables(directory: &Path) -> Result<Vec<(String, String)>, String> 
     }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "csv"));
     paths.sort();
-    let named = |path: &PathBuf| Ok((path.display().to_string(), text(path)?));
+    let named = |path: &PathBuf| text(path).map(|text| (path.display().to_string(), text));
     paths.iter().map(named).collect()
 }
 
