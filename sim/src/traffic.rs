@@ -254,6 +254,29 @@ impl Traffic {
         self.changed(ground);
     }
 
+    /// A process of a machine that runs has died, a load balancer or what is behind one: its kernel
+    /// resets the connections that it had. Tells of a change, too.
+    pub fn process_died(&mut self, ground: &mut impl Ground, host: u16) {
+        for slot in 0..self.journeys.len() {
+            let journey = &self.journeys[slot];
+            if !journey.is_open || !journey.is_carried_by(host) {
+                continue;
+            }
+            let settings = &self.populations[usize::from(journey.population)].settings;
+            let ends = (End::Host(journey.balancer()), End::Client(settings.site));
+            if matches!(ground.path(ends.0, ends.1), Path::Open { .. }) {
+                self.finish(ground, slot as u32, Err(Cause::Reset));
+            }
+        }
+        // What was kept open, and what hears of it later.
+        self.host_lost(ground, host);
+    }
+
+    /// A load balancer's process has begun anew: it believes in every backend until a check fails.
+    pub fn balancer_restarted(&mut self, balancer: u16) {
+        self.entry.balancers.restarted(balancer);
+    }
+
     /// The answer to a request that [`Ground::serve`] wanted to answer later. False if its client
     /// has gone: the answer reaches nobody.
     pub fn served(&mut self, ground: &mut impl Ground, request: RequestId, ok: bool) -> bool {

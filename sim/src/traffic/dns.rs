@@ -328,12 +328,15 @@ impl Dns {
         let (ok, takes) = match trip {
             Some(trip) if trip <= timeout => {
                 let listens = ground.listens(at.host, Service::LoadBalancer);
+                let still = ground.stands_still(at.host, Service::LoadBalancer);
                 let ok = listens
                     && match settings.probe {
                         DnsProbe::Handshake => true,
-                        DnsProbe::LiveBackend { role } => balancers.has_live(at.host, role),
+                        DnsProbe::LiveBackend { role } => {
+                            !still && balancers.has_live(at.host, role)
+                        }
                     };
-                (ok, trip)
+                (ok, if ok || !still { trip } else { timeout })
             }
             Some(_) | None => (false, timeout),
         };

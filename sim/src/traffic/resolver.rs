@@ -16,6 +16,8 @@ pub struct ResolverSettings {
     pub site: u16,
     /// How many; each with its own cache.
     pub resolvers: u16,
+    /// They keep answers at all; without, they are the clients' own libraries.
+    pub caches: bool,
     /// No answer is kept for less.
     pub ttl_floor: Span,
     /// The share of resolvers that keep answers for longer than their TTL. 8.74 % of 8,524
@@ -34,11 +36,28 @@ pub struct ResolverSettings {
     pub failure_ttl: Span,
 }
 
+impl ResolverSettings {
+    /// Clients that ask the name servers themselves: no cache, and the patience of `resolv.conf(5)`
+    /// by default, 5 s for each of two queries.
+    #[must_use]
+    pub fn uncached(site: u16) -> Self {
+        Self {
+            site,
+            caches: false,
+            query_timeout: Span::from_secs(5),
+            attempts: 2,
+            failure_ttl: Span::ZERO,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for ResolverSettings {
     fn default() -> Self {
         Self {
             site: 0,
             resolvers: 100,
+            caches: true,
             ttl_floor: Span::ZERO,
             extending_share: 0.0874,
             extended_ttl: Span::from_secs(600),
@@ -146,6 +165,9 @@ impl Resolvers {
             let mut kept = ttl.max(settings.ttl_floor);
             if *extends {
                 kept = kept.max(settings.extended_ttl);
+            }
+            if !settings.caches {
+                return Lookup::Answer(answer, trip);
             }
             *entry = Entry {
                 answer,

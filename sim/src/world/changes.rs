@@ -22,7 +22,7 @@ use std::sync::Arc;
 const ETCD_START: (Span, Span) = (Span::from_secs(7), Span::from_secs(12));
 
 /// From etcd to an API server that serves.
-const API_START: Span = Span::from_secs(3);
+pub(super) const API_START: Span = Span::from_secs(3);
 
 /// What a machine holds if nobody says: two cores and 4 GiB, the smallest that kubeadm likes.
 const SMALL: Resources = Resources {
@@ -75,6 +75,7 @@ impl World {
         let state = self.stage.host_mut(host);
         state.alive = true;
         state.paused = false;
+        state.processes.forget();
         state.boot += 1;
         let boot = state.boot;
         self.with_kube(|kube, ground| kube.host_started(ground, host));

@@ -43,6 +43,8 @@ pub struct Site {
     pub name: String,
     /// Round trip to the load balancers.
     pub rtt: Span,
+    /// Resolvers keep answers for its clients.
+    pub caches: bool,
 }
 
 /// Round trip between the orchestrator and anything.
@@ -129,6 +131,11 @@ impl World {
         }
     }
 
+    /// Takes a round trip between the machines of two providers as measured.
+    pub fn measured(&mut self, between: (&str, &str), rtt: Span) {
+        self.stage.net.measured(between, rtt);
+    }
+
     /// Adds a place where clients are, with resolvers of its own.
     pub fn add_site(&mut self, site: &Site) -> u16 {
         let endpoint = self
@@ -136,9 +143,12 @@ impl World {
             .add_endpoint(far(&format!("clients.{}", site.name), site.rtt));
         let number = self.stage.sites.len() as u16;
         self.stage.sites.push(endpoint);
-        let settings = ResolverSettings {
-            site: number,
-            ..ResolverSettings::default()
+        let settings = match site.caches {
+            true => ResolverSettings {
+                site: number,
+                ..ResolverSettings::default()
+            },
+            false => ResolverSettings::uncached(number),
         };
         let resolvers = self.traffic.add_resolvers(settings);
         assert_eq!(resolvers, number, "each site has one group of resolvers");

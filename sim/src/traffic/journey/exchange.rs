@@ -22,6 +22,9 @@ enum Legs {
 /// for 1 s). It doubles.
 const RETRANSMIT: Span = Span::from_ms(200);
 
+/// How often it is looked whether a process that stands still goes on.
+const LOOK: Span = Span::from_ms(20);
+
 /// HAProxy waits so long before it tries a server again that has refused, or `timeout connect`.
 const TURN_AROUND: Span = Span::from_secs(1);
 
@@ -53,6 +56,9 @@ impl Journey {
         };
         if self.doomed || !ground.listens(self.backend, service) {
             return Legs::Reset;
+        }
+        if ground.stands_still(self.balancer, Service::LoadBalancer) {
+            return Legs::Silent;
         }
         self.client_trip = client_trip;
         self.backend_trip = backend_trip;
@@ -98,6 +104,11 @@ impl Journey {
                 Some(trip) => self.fail_after(trip, Cause::Reset),
                 None => Step::Park,
             };
+        }
+        if ground.stands_still(self.balancer, Service::LoadBalancer) {
+            // The kernel has taken the connection; HAProxy knows nothing of it yet.
+            self.dial_started = ground.now() + ahead + LOOK;
+            return Step::Wait(LOOK);
         }
         let forward = entry.balancers.forward(self.balancer, settings.role);
         let Some(forward) = forward else {
