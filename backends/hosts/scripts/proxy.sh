@@ -38,7 +38,7 @@ ExecReload=/bin/kill -USR2 \$MAINPID
 KillMode=mixed
 SuccessExitStatus=143
 Restart=always
-RestartSec=1
+RestartSec=100ms
 
 [Install]
 WantedBy=multi-user.target
