@@ -12,7 +12,7 @@ use crate::traffic::{PopulationSettings, ResolverSettings, Target, Traffic};
 use quorate_engine::engine::etcd_version;
 use quorate_engine::engine::{Mode, Task};
 use quorate_engine::exec::{Guard, Limits};
-use quorate_engine::manifest::Manifest;
+use quorate_engine::manifest::{Manifest, Provider, ProviderKind};
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::resource::{Resource, ResourceId, Spec};
@@ -95,6 +95,7 @@ impl World {
                 name,
                 kind,
                 quota: None,
+                containers: containers(provider),
             });
             if kind.has_dns() && !self.dns_numbers.contains_key(&provider.name) {
                 let endpoint = self
@@ -314,6 +315,12 @@ impl World {
             ("etcd".to_owned(), etcd_version(&self.manifest).to_string()),
         ]
     }
+}
+
+/// libvirt's LXC driver makes containers.
+fn containers(provider: &Provider) -> bool {
+    let endpoint = provider.endpoint.as_deref().unwrap_or_default();
+    provider.kind == ProviderKind::Libvirt && endpoint.starts_with("lxc")
 }
 
 /// An endpoint whose distance to everything is given.
