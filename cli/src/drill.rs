@@ -216,7 +216,7 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
     };
     prepared(&api).await?;
     let doors = entries::api(&ready.manifest, &ready.cast);
-    let paths = paths::measured(&ready.world.hosts, &ready.cast, &doors).await;
+    let mut paths = paths::measured(&ready.world.hosts, &ready.cast, &doors).await;
     let populations = Arc::new(populations);
     let mut runs = Vec::new();
     let mut stopped = false;
@@ -237,7 +237,13 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
             parameters: parameters(version.as_deref(), &how, &paths),
         };
         match one(ready, &promises, drill, &api, &mut signals).await? {
-            Some(run) => runs.push(run),
+            Some((mut run, steady)) => {
+                let took = steady.map(|span| span.to_string());
+                let what = "a good request before the first phase".to_owned();
+                run.parameters.extend(took.map(|took| (what, took)));
+                paths.request = steady.or(paths.request);
+                runs.push(run);
+            }
             None => {
                 stopped = true;
                 break;
@@ -280,16 +286,20 @@ fn parameters(
     all
 }
 
-/// One drill, and everything of it undone. None: somebody asked to stop.
+/// One drill, and everything of it undone; what a request took before it. None: somebody asked to
+/// stop.
 async fn one(
     ready: &Ready,
     promises: &Promises,
     drill: Drill<Lab, Watcher, Api>,
     api: &Arc<Api>,
     signals: &mut Signals,
-) -> Result<Option<Run>, String> {
+) -> Result<Option<(Run, Option<Span>)>, String> {
     let api = Arc::clone(api);
-    let work = async move { drill.play(api.lost()).await.run() };
+    let work = async move {
+        let record = drill.play(api.lost()).await;
+        (record.run(), record.steady)
+    };
     let stop = async {
         signals.recv().await;
     };
@@ -301,7 +311,7 @@ async fn one(
         ));
     }
     match ended {
-        Ended::Done(run) => Ok(Some(run)),
+        Ended::Done(done) => Ok(Some(done)),
         Ended::Stopped => Ok(None),
         Ended::Broke(text) => Err(format!("our own fault, and everything is undone: {text}")),
     }

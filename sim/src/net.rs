@@ -54,6 +54,8 @@ struct Link {
     cut: bool,
     /// The mesh carries nothing before this instant: a handshake is under way.
     shaking_until: Time,
+    /// When it was cut last.
+    cut_at: Time,
     luck: Stream,
 }
 
@@ -150,6 +152,7 @@ impl Net {
             loss_permille: 0,
             cut: false,
             shaking_until: Time::ZERO,
+            cut_at: Time::ZERO,
             luck,
         }
     }
@@ -196,6 +199,16 @@ impl Net {
             }
         }
         Some(delay)
+    }
+
+    /// Whether a TCP connection in this direction has stopped to send because no acknowledgement
+    /// comes back: after its retransmission time-out it repeats its oldest segment, and nothing new
+    /// (RFC 6298, 5.4; RFC 5681, 3.1: the window is one segment then). Who cannot hear is soon not
+    /// heard, either.
+    #[must_use]
+    pub fn is_unheard(&self, now: Time, from: u16, to: u16) -> bool {
+        let back = &self.links[usize::from(to) * self.endpoints.len() + usize::from(from)];
+        back.cut && now.since(back.cut_at) >= RTO_MIN + back.base + back.base
     }
 
     /// Whether packets pass in this direction, without drawing anything.
@@ -276,6 +289,7 @@ impl Net {
         link.loss_permille = sum.loss_permille;
         if sum.cut && !link.cut {
             link.cut = true;
+            link.cut_at = now;
             if meshed {
                 self.sessions.broken(now, from, to);
             }

@@ -127,6 +127,11 @@ impl Traffic {
         self.entry.dns.set_planes(ground, provider, control, data);
     }
 
+    /// The name servers of a provider stand still, and keep what they are asked; or they go on.
+    pub fn set_names_still(&mut self, provider: u16, still: bool) {
+        self.entry.dns.set_still(provider, still);
+    }
+
     /// A load balancer forwards a role, or forwards it differently from now on.
     pub fn set_forward(&mut self, balancer: u16, role: u16, settings: ForwardSettings) {
         self.entry.balancers.set_forward(balancer, role, settings);

@@ -9,7 +9,7 @@ use crate::clients::{Asker, Clock, Log, Population, send};
 use crate::eyes::{Eyes, Watched, watch};
 use crate::hands::{self, Hands, Promises, Refused};
 use crate::plan::{Moment, plan, verb};
-use crate::record::{Record, Untried, note, stats};
+use crate::record::{Record, Untried, note, stats, steady};
 
 use quorate_engine::random::{Seed, Stream};
 use quorate_engine::resource::ResourceId;
@@ -141,6 +141,7 @@ impl<H: Hands, E: Eyes, A: Asker> Drill<H, E, A> {
             populations: self.populations.iter().map(|p| p.name.clone()).collect(),
             stats: stats(self.populations.len(), &log.all(), &marks),
             sight,
+            steady: steady(&log.all(), zero),
             lost: lost.await,
             parameters: self.parameters.clone(),
             notes: stage.notes,

@@ -77,6 +77,12 @@ pub(super) fn mirrored(
         if let Some(here) = paths.here {
             clients.rtt = quorate_engine::units::Duration(here);
         }
+        if let Some(request) = paths.request {
+            // There and back for the connection, for TLS, and for the request itself.
+            let way = clients.rtt.0.times(3);
+            let work = Span(request.0.saturating_sub(way.0));
+            clients.work = quorate_engine::units::Duration(work);
+        }
     }
     for clients in mirrored.clients.clone() {
         let Some((balancer, _)) = entry(manifest, &clients.through) else {

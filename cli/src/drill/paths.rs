@@ -16,6 +16,8 @@ pub(super) struct Paths {
     pub(super) between: Vec<RoundTrip>,
     /// From here to the entry points.
     pub(super) here: Option<Span>,
+    /// What a good request takes altogether while all is well.
+    pub(super) request: Option<Span>,
 }
 
 /// Measures all of it. What cannot be measured is left to the catalogue.
@@ -38,6 +40,7 @@ pub(super) async fn measured(hosts: &Hosts, cast: &Cast, doors: &[SocketAddr]) -
     Paths {
         between,
         here: knock(doors).await,
+        request: None,
     }
 }
 

@@ -102,6 +102,19 @@ fn what_was_measured_stands_in_the_place_of_the_catalogue() {
 }
 
 #[test]
+fn who_cannot_hear_is_soon_not_heard() {
+    let mut net = net();
+    let deaf = |from: &Endpoint, to: &Endpoint| from.name == "b" && to.name == "a";
+    let (cut, _) = net.inject(at(10), Effect::Cut, deaf);
+    assert!(net.carry(at(10), 0, 1).is_some(), "packets pass to b");
+    assert!(!net.is_unheard(at(10) + Span::from_ms(150), 0, 1));
+    assert!(net.is_unheard(at(10) + Span::from_ms(250), 0, 1));
+    assert!(!net.is_unheard(at(11), 1, 0), "a sends no acknowledgement late");
+    net.lift(at(20), cut);
+    assert!(!net.is_unheard(at(20), 0, 1));
+}
+
+#[test]
 fn faults_add_up_and_end_one_by_one() {
     let mut net = net();
     let before = net.base_rtt(0, 1);

@@ -105,6 +105,10 @@ pub struct Clients {
     /// How long a request may take altogether.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
+    /// What a request costs both ends beside the network and etcd: cryptography, and waiting for a
+    /// processor that others use, too.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub work: Duration,
     /// Round trip from the clients to the nearest load balancer.
     #[serde(default = "default_distance")]
     pub rtt: Duration,
@@ -116,6 +120,10 @@ pub(super) fn yes() -> bool {
 
 fn is_yes(value: &bool) -> bool {
     *value
+}
+
+fn is_nothing(value: &Duration) -> bool {
+    *value == Duration::default()
 }
 
 fn default_timeout() -> Duration {

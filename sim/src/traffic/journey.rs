@@ -53,6 +53,9 @@ pub(crate) enum Step {
     Done(Outcome),
 }
 
+/// How often it is looked whether a process that stands still goes on.
+const LOOK: Span = Span::from_ms(20);
+
 /// Nobody, among machines.
 const NOBODY: u16 = u16::MAX;
 
@@ -229,6 +232,7 @@ impl Journey {
                         self.stage = Stage::Resolve { silences };
                         return Step::Wait(after);
                     }
+                    Lookup::Held => return Step::Wait(LOOK),
                     Lookup::Failed => return Step::Done(Err(Cause::Dns)),
                 }
             }

@@ -96,6 +96,8 @@ pub(crate) enum Lookup {
     Answer(Answer, Span),
     /// Silence: ask again after this long.
     Again(Span),
+    /// The name servers stand still and keep the query: they answer when they go on.
+    Held,
     /// SERVFAIL.
     Failed,
 }
@@ -157,9 +159,8 @@ impl Resolvers {
             return stale_or_failed(settings, entry, now);
         }
         let servers = End::DnsProvider(dns.provider(record));
-        let reached = ground
-            .round_trip(End::Client(settings.site), servers)
-            .filter(|_| dns.answers(record));
+        let path = ground.round_trip(End::Client(settings.site), servers);
+        let reached = path.filter(|_| dns.answers(record) && !dns.stands_still(record));
         if let Some(trip) = reached {
             let (answer, ttl) = dns.published(record);
             let mut kept = ttl.max(settings.ttl_floor);
@@ -175,6 +176,9 @@ impl Resolvers {
                 dead_until: Time::ZERO,
             };
             return Lookup::Answer(answer, trip);
+        }
+        if path.is_some() && dns.stands_still(record) {
+            return Lookup::Held;
         }
         if tries < settings.attempts {
             return Lookup::Again(settings.query_timeout);

@@ -20,6 +20,7 @@ pub struct Applied {
     paused: Vec<ResourceId>,
     dns: Vec<String>,
     still: Vec<(u16, Process)>,
+    still_names: Vec<u16>,
     /// Whom or what it hit, for the timeline.
     pub label: String,
 }
@@ -77,7 +78,8 @@ impl World {
             || !applied.down.is_empty()
             || !applied.paused.is_empty()
             || !applied.dns.is_empty()
-            || !applied.still.is_empty();
+            || !applied.still.is_empty()
+            || !applied.still_names.is_empty();
         if !lasting {
             return;
         }
@@ -101,6 +103,9 @@ impl World {
         }
         for (host, process) in applied.still {
             self.thaw(host, process);
+        }
+        for number in applied.still_names {
+            self.traffic.set_names_still(number, false);
         }
         for provider in applied.dns {
             let number = self.dns_provider(&provider);
@@ -280,19 +285,20 @@ impl World {
     fn hit_names(&mut self, fault: &Fault) -> Option<Applied> {
         let provider = fault.target.as_ref()?.provider.clone()?;
         let number = self.dns_numbers.get(&provider).copied()?;
-        self.with_traffic(|traffic, ground| {
-            traffic.set_dns_planes(ground, number, true, false);
-        });
         let mut applied = Applied {
             label: format!("{provider}: name servers stand still"),
             ..Applied::default()
         };
         if fault.verb == FaultVerb::ProcessKill {
             applied.label = format!("{provider}: name servers killed");
+            self.with_traffic(|traffic, ground| {
+                traffic.set_dns_planes(ground, number, true, false);
+            });
             let back = self.names_back();
             self.stage.after(back, super::Happening::NamesBack(number));
         } else {
-            applied.dns.push(provider);
+            self.traffic.set_names_still(number, true);
+            applied.still_names.push(number);
         }
         Some(applied)
     }

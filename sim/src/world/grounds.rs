@@ -44,7 +44,12 @@ impl etcd::Ground for EtcdGround<'_> {
         if !self.stage.runs(to) {
             return None;
         }
-        self.stage.net.carry(self.stage.queue.now(), from, to)
+        let now = self.stage.queue.now();
+        // Members speak over TCP.
+        if self.stage.net.is_unheard(now, from, to) {
+            return None;
+        }
+        self.stage.net.carry(now, from, to)
     }
 
     fn fsync(&mut self, member: MemberId) -> Span {

@@ -3,7 +3,7 @@
 //! Established connections send again what is lost, as TCP does. Knows nothing of names and of the
 //! way a client connects.
 
-use super::{Journey, Stage, Step, half};
+use super::{Journey, LOOK, Stage, Step, half};
 use crate::traffic::Entry;
 use crate::traffic::clients::PopulationSettings;
 use crate::traffic::connect::Os;
@@ -21,9 +21,6 @@ enum Legs {
 /// The first retransmission time-out of an established connection: Linux' minimum (RFC 6298 asks
 /// for 1 s). It doubles.
 const RETRANSMIT: Span = Span::from_ms(200);
-
-/// How often it is looked whether a process that stands still goes on.
-const LOOK: Span = Span::from_ms(20);
 
 /// HAProxy waits so long before it tries a server again that has refused, or `timeout connect`.
 const TURN_AROUND: Span = Span::from_secs(1);
@@ -159,7 +156,7 @@ impl Journey {
             Span::ZERO
         };
         self.stage = Stage::Serve { sent_again: 0 };
-        let takes = handshake + half(self.trip());
+        let takes = handshake + half(self.trip()) + settings.work;
         match settings.kind {
             // What a write meets is for the moment when it arrives.
             RequestKind::ApiWrite => Step::Wait(takes),
