@@ -66,7 +66,9 @@ fn a_member_that_is_killed_is_back_soon_and_later_each_time() {
     assert_eq!(killed.len(), 4, "every 75 s in four minutes");
     let back = |after: quorate_engine::time::Time| {
         let quorum = run.series.quorum.iter();
-        let mut later = quorum.filter(|(at, ..)| *at > after).skip_while(|(_, v, h)| v == h);
+        let mut later = quorum
+            .filter(|(at, ..)| *at > after)
+            .skip_while(|(_, v, h)| v == h);
         let whole = later.find(|(_, voters, healthy)| voters == healthy);
         whole.map(|(at, ..)| at.since(after))
     };
@@ -84,7 +86,10 @@ fn a_leader_that_is_killed_costs_an_election() {
         panic!("{:?}", run.series.costs);
     };
     let election = cost.election.expect("the leader was hit");
-    assert!((Span::from_ms(800)..secs(4)).contains(&election), "{election}");
+    assert!(
+        (Span::from_ms(800)..secs(4)).contains(&election),
+        "{election}"
+    );
     assert!(felt(cost, "all").failed > 0);
 }
 
@@ -106,10 +111,16 @@ fn an_api_server_that_dies_is_hardly_felt_and_one_that_hangs_is() {
     };
     let killed = played(&fault("kill", ""), 4);
     let clean = felt(&killed.series.costs[0], "all").clean;
-    assert!(clean < Span::from_ms(800), "its port refuses, the next one is asked: {clean}");
+    assert!(
+        clean < Span::from_ms(800),
+        "its port refuses, the next one is asked: {clean}"
+    );
     let hung = played(&fault("pause", r#","for":"20s""#), 4);
     let felt = felt(&hung.series.costs[0], "all");
-    assert!(felt.failed > 0, "connections that it took are never answered");
+    assert!(
+        felt.failed > 0,
+        "connections that it took are never answered"
+    );
     // Two checks of half a second each, and the patience of the last client.
     assert!(felt.clean < secs(4), "{}", felt.clean);
 }
@@ -121,7 +132,11 @@ fn a_balancer_that_dies_is_back_before_anybody_is_told() {
         5,
     );
     let cost = &run.series.costs[0];
-    assert!(felt(cost, "a").clean < Span::from_ms(700), "{:?}", cost.felt);
+    assert!(
+        felt(cost, "a").clean < Span::from_ms(700),
+        "{:?}",
+        cost.felt
+    );
     assert_eq!(felt(cost, "b").failed, 0);
 }
 
@@ -180,8 +195,16 @@ fn name_servers_that_die_are_back_and_those_that_hang_answer_nobody() {
 #[test]
 fn what_cannot_be_done_to_a_process_is_said() {
     let cases = [
-        (r#"{"do":"process.kill","where":{"name":"cp-a/1"}}"#, "fault-incomplete", "process"),
-        (r#"{"do":"process.kill","process":"etcd"}"#, "fault-incomplete", "where"),
+        (
+            r#"{"do":"process.kill","where":{"name":"cp-a/1"}}"#,
+            "fault-incomplete",
+            "process",
+        ),
+        (
+            r#"{"do":"process.kill","process":"etcd"}"#,
+            "fault-incomplete",
+            "where",
+        ),
         (
             r#"{"do":"process.kill","process":"etcd","where":{"name":"cp-a/1"},"for":"5s"}"#,
             "fault-without-end",
@@ -223,5 +246,8 @@ fn a_leader_that_cannot_hear_is_replaced_before_it_knows() {
     // 0.2 s until it falls silent, and an election; by its own count it steps down after 1 to 2 s.
     // Measured on real machines: 1.35, 1.80, 1.88 s.
     let median = waits[waits.len() / 2];
-    assert!((Span::from_ms(1_100)..Span::from_ms(2_200)).contains(&median), "{waits:?}");
+    assert!(
+        (Span::from_ms(1_100)..Span::from_ms(2_200)).contains(&median),
+        "{waits:?}"
+    );
 }

@@ -9,10 +9,10 @@ mod virsh;
 
 use crate::act::{Act, Place, Process, Stops, Undo};
 use crate::hands::{Hands, Refused};
-use quorate_sim::scenario::Process as Named;
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::FaultClass;
 use quorate_hosts::{Hosts, Job, Runner, Ssh};
+use quorate_sim::scenario::Process as Named;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -217,7 +217,8 @@ impl<R: Runner + 'static> Hands for Lab<R> {
             }
             Undo::Back { at, process } => self.is_back(at, *process).await,
             Undo::Go { at, process, key } => {
-                let job = on_process("let a process go on", GO, *process).with("Q_KEY", key.clone());
+                let job =
+                    on_process("let a process go on", GO, *process).with("Q_KEY", key.clone());
                 self.clear(at, job).await
             }
             Undo::Thaw(process) => match process_of(process.pid) {
@@ -253,7 +254,11 @@ async fn inside(pid: u32, whole: bool, job: &Job<'_>) -> Result<(), Refused> {
     let failed = |error: std::io::Error| Refused::Failed(format!("nsenter: {error}"));
     let mut child = Command::new("nsenter")
         .args(["--target", &pid.to_string(), "--net"])
-        .args(if whole { &["--pid", "--mount"][..] } else { &[] })
+        .args(if whole {
+            &["--pid", "--mount"][..]
+        } else {
+            &[]
+        })
         .args(["--", "sh", "-s"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -73,7 +73,9 @@ pub fn stats(populations: usize, requests: &[Request], marks: &[Time]) -> Vec<St
 /// What a good request took at the median, of those that began and ended before `until`.
 #[must_use]
 pub fn steady(requests: &[Request], until: Time) -> Option<Span> {
-    let good = requests.iter().filter(|r| r.outcome.is_ok() && r.end <= until);
+    let good = requests
+        .iter()
+        .filter(|r| r.outcome.is_ok() && r.end <= until);
     let mut took: Vec<Span> = good.map(|r| r.end.since(r.start)).collect();
     took.sort_unstable();
     took.get(took.len() / 2).copied()

@@ -98,7 +98,11 @@ fn what_was_measured_stands_in_the_place_of_the_catalogue() {
     net.measured(("aws", "aws"), Span::from_ms(80));
     assert_eq!(net.base_rtt(1, 2), Span::from_ms(80));
     net.add(node("d", "aws", "eu-central-1", ProviderKind::Aws));
-    assert_eq!(net.base_rtt(0, 3), Span::from_us(500), "also for new machines");
+    assert_eq!(
+        net.base_rtt(0, 3),
+        Span::from_us(500),
+        "also for new machines"
+    );
 }
 
 #[test]
@@ -109,7 +113,10 @@ fn who_cannot_hear_is_soon_not_heard() {
     assert!(net.carry(at(10), 0, 1).is_some(), "packets pass to b");
     assert!(!net.is_unheard(at(10) + Span::from_ms(150), 0, 1));
     assert!(net.is_unheard(at(10) + Span::from_ms(250), 0, 1));
-    assert!(!net.is_unheard(at(11), 1, 0), "a sends no acknowledgement late");
+    assert!(
+        !net.is_unheard(at(11), 1, 0),
+        "a sends no acknowledgement late"
+    );
     net.lift(at(20), cut);
     assert!(!net.is_unheard(at(20), 0, 1));
 }

@@ -185,7 +185,11 @@ fn of_one(cost: &Cost) -> Vec<(u8, String, u64)> {
         (5, "node Ready again, after its end", &cost.ready),
     ];
     for (rank, what, spans) in nodes {
-        times.extend(spans.iter().map(|span| (rank, what.to_owned(), span.as_ms())));
+        times.extend(
+            spans
+                .iter()
+                .map(|span| (rank, what.to_owned(), span.as_ms())),
+        );
     }
     for felt in &cost.felt {
         let first = felt.first.map(|span| span.as_ms());
@@ -240,7 +244,13 @@ pub fn table(rows: &[Row]) -> String {
             last = &row.fault;
         }
         let [predicted, measured, ratio] = row.cells();
-        lines.push([format!("  {}", row.what), predicted, measured, ratio, row.verdict.name().to_owned()]);
+        lines.push([
+            format!("  {}", row.what),
+            predicted,
+            measured,
+            ratio,
+            row.verdict.name().to_owned(),
+        ]);
     }
     let width = |column: usize| {
         lines

@@ -49,7 +49,9 @@ fn whole(quorum: &[(Time, u32, u32)], from: Time, to: Time, until: Time) -> Opti
     let hurt = quorum.iter().position(|(at, voters, healthy)| {
         *at + SEEN_BEFORE >= from && *at <= to && healthy < voters
     })?;
-    let mut later = quorum[hurt..].iter().filter(|(at, ..)| *at >= to && *at < until);
+    let mut later = quorum[hurt..]
+        .iter()
+        .filter(|(at, ..)| *at >= to && *at < until);
     let back = later.find(|(_, voters, healthy)| healthy == voters)?;
     Some(back.0.since(to))
 }
@@ -64,7 +66,9 @@ fn nodes(
 ) -> (Vec<Span>, Vec<Span>) {
     let mut gone: Vec<&str> = Vec::new();
     let (mut lost, mut back) = (Vec::new(), Vec::new());
-    let within = readiness.iter().filter(|(at, ..)| *at >= from && *at < until);
+    let within = readiness
+        .iter()
+        .filter(|(at, ..)| *at >= from && *at < until);
     for (at, node, ready) in within {
         let place = gone.iter().position(|name| name == node);
         match (ready, place) {
@@ -138,7 +142,11 @@ mod tests {
         let whole = |from, to, until| super::whole(&seen, at(from), at(to), at(until));
         assert_eq!(whole(1_000, 5_000, 60_000), Some(Span::from_secs(4)));
         assert_eq!(whole(1_000, 10_000, 60_000), Some(Span::from_secs(2)));
-        assert_eq!(whole(1_000, 10_000, 11_000), None, "the next fault came before");
+        assert_eq!(
+            whole(1_000, 10_000, 11_000),
+            None,
+            "the next fault came before"
+        );
         assert_eq!(whole(13_000, 14_000, 60_000), None, "nobody was hurt");
     }
 
@@ -156,6 +164,10 @@ mod tests {
         assert_eq!(back, [Span::from_secs(10), Span::from_secs(15)]);
         let (_, back) = nodes(&said, at(1_000), at(60_000), at(72_000));
         assert_eq!(back, [Span::from_secs(10)], "one is still missing");
-        assert!(nodes(&said, at(80_000), at(81_000), at(90_000)).0.is_empty());
+        assert!(
+            nodes(&said, at(80_000), at(81_000), at(90_000))
+                .0
+                .is_empty()
+        );
     }
 }

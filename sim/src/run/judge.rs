@@ -224,7 +224,10 @@ impl Judge<'_> {
         if process == Process::NameServer {
             let spec = &self.manifest.spec;
             let given = target.provider.as_deref();
-            let found = spec.providers.iter().find(|p| Some(p.name.as_str()) == given);
+            let found = spec
+                .providers
+                .iter()
+                .find(|p| Some(p.name.as_str()) == given);
             if found.is_none_or(|provider| provider.kind != ProviderKind::Builtin) {
                 let message = "only name servers of our own are processes that one can reach";
                 let fix = "name a provider of type `builtin` in `where`";
@@ -280,7 +283,10 @@ impl Judge<'_> {
         }
         let ways: Vec<&str> = ways.iter().map(String::as_str).collect();
         for (index, known) in scenario.round_trips.iter().enumerate() {
-            let at = Path::root().field("roundTrips").index(index).field("between");
+            let at = Path::root()
+                .field("roundTrips")
+                .index(index)
+                .field("between");
             let providers = &self.manifest.spec.providers;
             let names: Vec<&str> = providers.iter().map(|p| p.name.as_str()).collect();
             for provider in &known.between {

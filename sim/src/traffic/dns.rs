@@ -283,7 +283,14 @@ impl Dns {
         control: bool,
         data: bool,
     ) {
-        let before = self.planes.insert(provider, Planes { control, data, still: false });
+        let before = self.planes.insert(
+            provider,
+            Planes {
+                control,
+                data,
+                still: false,
+            },
+        );
         if control && !before.unwrap_or(ALL_UP).control {
             for record in 0..self.records.len() {
                 let set = &mut self.records[record];

@@ -82,7 +82,10 @@ impl World {
             return false;
         }
         let (boot, member) = (state.boot, state.member);
-        self.stage.host_mut(host).processes.set(process, State::Dead);
+        self.stage
+            .host_mut(host)
+            .processes
+            .set(process, State::Dead);
         let wait = match process {
             Process::Etcd => {
                 let member = member.expect("a machine with etcd has a member");
@@ -101,7 +104,8 @@ impl World {
             Process::NameServer => unreachable!("name servers are no machine's"),
         };
         assert!(wait > Span::ZERO, "nobody is back at once: {now}");
-        self.stage.after(wait, Happening::Respawn(host, process, boot));
+        self.stage
+            .after(wait, Happening::Respawn(host, process, boot));
         true
     }
 
@@ -114,7 +118,10 @@ impl World {
             return false;
         }
         let member = state.member;
-        self.stage.host_mut(host).processes.set(process, State::Still);
+        self.stage
+            .host_mut(host)
+            .processes
+            .set(process, State::Still);
         if process == Process::Etcd {
             let member = member.expect("a machine with etcd has a member");
             self.with_etcd(|etcd, ground| etcd.pause(ground, member));
@@ -154,7 +161,10 @@ impl World {
         let member = state.member;
         match process {
             Process::Etcd => {
-                self.stage.host_mut(host).processes.set(process, State::Well);
+                self.stage
+                    .host_mut(host)
+                    .processes
+                    .set(process, State::Well);
                 if let Some(member) = member {
                     self.with_etcd(|etcd, ground| etcd.start(ground, member));
                 }
@@ -168,10 +178,17 @@ impl World {
                     .after(super::changes::API_START, Happening::ApiUp(host, boot));
             }
             Process::Haproxy => {
-                self.stage.host_mut(host).processes.set(process, State::Well);
+                self.stage
+                    .host_mut(host)
+                    .processes
+                    .set(process, State::Well);
                 self.traffic.balancer_restarted(host);
             }
-            Process::Kubelet => self.stage.host_mut(host).processes.set(process, State::Well),
+            Process::Kubelet => self
+                .stage
+                .host_mut(host)
+                .processes
+                .set(process, State::Well),
             Process::NameServer => unreachable!("name servers are no machine's"),
         }
         self.paths_changed();
@@ -231,7 +248,11 @@ mod tests {
         assert_eq!(seen, [0, 10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(processes.back_off(Process::KubeApiserver, at), Span::ZERO);
         at += Span::from_secs(300);
-        assert_eq!(processes.back_off(Process::Etcd, at), Span::ZERO, "all was well");
+        assert_eq!(
+            processes.back_off(Process::Etcd, at),
+            Span::ZERO,
+            "all was well"
+        );
     }
 
     #[test]

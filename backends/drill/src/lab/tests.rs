@@ -330,7 +330,14 @@ impl Alone {
         let name = dir.path().join("etcd");
         std::fs::copy("/bin/sleep", &name).ok()?;
         let mut outer = Sync::new("unshare")
-            .args(["--fork", "--pid", "--mount-proc", "--kill-child", "sh", "-c"])
+            .args([
+                "--fork",
+                "--pid",
+                "--mount-proc",
+                "--kill-child",
+                "sh",
+                "-c",
+            ])
             .arg(format!("{} 60 & wait; sleep 60", name.display()))
             .stderr(Stdio::null())
             .spawn()
@@ -363,7 +370,10 @@ impl Alone {
         let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
         let child: u32 = text.split_whitespace().next()?.parse().ok()?;
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-        assert!(stat.contains("(etcd)") || stat.contains("(sleep)"), "{stat}");
+        assert!(
+            stat.contains("(etcd)") || stat.contains("(sleep)"),
+            "{stat}"
+        );
         if !stat.contains("(etcd)") {
             return None;
         }
@@ -394,7 +404,9 @@ async fn a_process_stands_still_goes_on_and_dies() {
     let Some(alone) = Alone::new() else {
         return;
     };
-    let job = |script| on_process("touch a process", script, Named::Etcd).with("Q_INSIDE", "1".to_owned());
+    let job = |script| {
+        on_process("touch a process", script, Named::Etcd).with("Q_INSIDE", "1".to_owned())
+    };
     let still = |key: &str, seconds: u64| {
         let job = job(STILL).with("Q_KEY", key.to_owned());
         job.with("Q_SECONDS", seconds.to_string())

@@ -18,9 +18,11 @@ pub(super) fn hit(
     let kills = fault.verb == FaultVerb::ProcessKill;
     if process == Process::NameServer {
         if kills {
-            return Err("a name server on this host that is killed stays dead: nobody here \
+            return Err(
+                "a name server on this host that is killed stays dead: nobody here \
                  starts it again"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         return dns(fault, moment);
     }
@@ -78,7 +80,11 @@ mod tests {
             lasts: Span::from_secs(20),
             key: "k1".to_owned(),
         };
-        hit(&fault, &moment, &mut Seed(1).stream("0/0/0", "fault-target"))
+        hit(
+            &fault,
+            &moment,
+            &mut Seed(1).stream("0/0/0", "fault-target"),
+        )
     }
 
     #[test]
@@ -86,13 +92,20 @@ mod tests {
         let cases = [
             ("etcd", r#""pick":"leader""#, "cp-b/1: etcd killed"),
             ("haproxy", r#""provider":"c""#, "lb-c/1: haproxy killed"),
-            ("kubelet", r#""provider":"a""#, "cp-a/1, w-a/1: kubelet killed"),
-            ("kube-apiserver", r#""provider":"a""#, "cp-a/1: kube-apiserver killed"),
+            (
+                "kubelet",
+                r#""provider":"a""#,
+                "cp-a/1, w-a/1: kubelet killed",
+            ),
+            (
+                "kube-apiserver",
+                r#""provider":"a""#,
+                "cp-a/1: kube-apiserver killed",
+            ),
         ];
         for (process, target, label) in cases {
-            let text = format!(
-                r#"{{"do":"process.kill","process":"{process}","where":{{{target}}}}}"#
-            );
+            let text =
+                format!(r#"{{"do":"process.kill","process":"{process}","where":{{{target}}}}}"#);
             let planned = planned(&text).unwrap();
             assert_eq!(planned.label, label);
             assert!(planned.silenced.is_empty(), "it is soon back");
@@ -110,7 +123,12 @@ mod tests {
         let text = r#"{"do":"process.pause","process":"etcd","where":{"pick":"leader"}}"#;
         let planned = planned(text).unwrap();
         assert_eq!(planned.silenced, [ResourceId::new("q/cp-b/1")]);
-        let [act @ Act::Still { falls_after, key, .. }] = &planned.acts[..] else {
+        let [
+            act @ Act::Still {
+                falls_after, key, ..
+            },
+        ] = &planned.acts[..]
+        else {
             panic!("{:?}", planned.acts);
         };
         assert!(*falls_after > Span::from_secs(20));

@@ -277,7 +277,10 @@ async fn requests_under_way_at_a_server_that_leaves_are_waited_for() {
     });
     world.make(front, &one).await;
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(1_400), "it did not wait: {took:?}");
+    assert!(
+        took >= Duration::from_millis(1_400),
+        "it did not wait: {took:?}"
+    );
     ends.await.expect("it does not panic");
 
     world.make(front, &both).await;
@@ -286,9 +289,14 @@ async fn requests_under_way_at_a_server_that_leaves_are_waited_for() {
     world.make(front, &one).await;
     let took = begun.elapsed();
     assert!(took >= Duration::from_secs(3), "it did not wait: {took:?}");
-    assert!(took < Duration::from_secs(12), "it waits no longer: {took:?}");
+    assert!(
+        took < Duration::from_secs(12),
+        "it waits no longer: {took:?}"
+    );
     for stream in &mut kept {
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it is open");
+        stream
+            .write_all(b"GET / HTTP/1.0\r\n\r\n")
+            .expect("it is open");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("it is open");
         assert!(text.contains(" 200 "), "{text}");
