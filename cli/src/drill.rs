@@ -206,8 +206,8 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
     let key = format!("{:x}", std::process::id());
     let doors = entries::api(&ready.manifest, &ready.cast);
     let api = Arc::new(Api::new(admin, doors, key.clone()));
-    let members = ready.cast.with(Role::ControlPlane).map(|m| m.id.clone());
-    let members: Vec<ResourceId> = members.collect();
+    let planes = ready.cast.with(Role::ControlPlane);
+    let members: Vec<ResourceId> = planes.map(|member| member.id.clone()).collect();
     let hosts = Arc::clone(&ready.world.hosts);
     let eyes = Arc::new(Watcher::new(hosts, Arc::clone(&api), &members));
     let version = match members.first() {
@@ -238,9 +238,9 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
         };
         match one(ready, &promises, drill, &api, &mut signals).await? {
             Some((mut run, steady)) => {
-                let took = steady.map(|span| span.to_string());
-                let what = "a good request before the first phase".to_owned();
-                run.parameters.extend(took.map(|took| (what, took)));
+                let name =
+                    |span: Span| ("a request while all was well".to_owned(), span.to_string());
+                run.parameters.extend(steady.map(name));
                 paths.request = steady.or(paths.request);
                 runs.push(run);
             }

@@ -86,6 +86,12 @@ impl<R: Runner + 'static> Lab<R> {
         })
     }
 
+    /// Runs a script, and says when it had done its work.
+    async fn done(&self, at: &Place, job: Job<'_>) -> Result<Instant, Refused> {
+        self.run(at, job).await?;
+        Ok(Instant::now())
+    }
+
     /// Takes something out of a machine's network; a machine that is off has nothing in it.
     async fn clear(&self, at: &Place, job: Job<'_>) -> Result<(), String> {
         if let Some(domain) = &at.container
@@ -150,8 +156,7 @@ impl<R: Runner + 'static> Hands for Lab<R> {
                     .with("Q_KEY", key.clone())
                     .with("Q_SECONDS", falls_after.as_secs().to_string())
                     .with("Q_RULES", rules(key, stops, &self.ssh_ports));
-                self.run(at, job).await?;
-                Ok(Instant::now())
+                self.done(at, job).await
             }
             Act::Impair {
                 at,
@@ -173,17 +178,15 @@ impl<R: Runner + 'static> Hands for Lab<R> {
                         words(towards.iter().map(Ipv4Addr::to_string).collect()),
                     )
                     .with("Q_SSH", words(ports));
-                self.run(at, job).await?;
-                Ok(Instant::now())
+                self.done(at, job).await
             }
             Act::Freeze(process) => {
                 signal(process, "STOP").await.map_err(Refused::Failed)?;
                 Ok(Instant::now())
             }
             Act::Kill { at, process } => {
-                self.run(at, on_process("kill a process", KILL, *process))
-                    .await?;
-                Ok(Instant::now())
+                let job = on_process("kill a process", KILL, *process);
+                self.done(at, job).await
             }
             Act::Still {
                 at,
@@ -194,8 +197,7 @@ impl<R: Runner + 'static> Hands for Lab<R> {
                 let job = on_process("let a process stand still", STILL, *process)
                     .with("Q_KEY", key.clone())
                     .with("Q_SECONDS", falls_after.as_secs().to_string());
-                self.run(at, job).await?;
-                Ok(Instant::now())
+                self.done(at, job).await
             }
         }
     }
