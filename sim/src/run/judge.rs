@@ -236,8 +236,9 @@ impl Judge<'_> {
         } else if let Some(role) = target.role
             && !process.runs_on(role)
         {
-            let (name, role) = (process.name(), format!("{role:?}").to_lowercase());
-            let message = format!("no {name} runs on machines of this role ({role})");
+            let role = serde_json::to_string(&role).expect("a role is plain data");
+            let (name, role) = (process.name(), role.trim_matches('"'));
+            let message = format!("no {name} runs on machines of role {role}");
             let fix = "give another role, or leave it out: who has the process is found";
             self.error("no-such-process", &at.field("role"), message, fix);
         }

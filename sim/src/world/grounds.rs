@@ -210,6 +210,10 @@ impl traffic::Ground for TrafficGround<'_> {
         match request.kind {
             RequestKind::Ingress => self.ingress(request, host),
             RequestKind::ApiRead => Served::After(self.stage.service(API_READ)),
+            // The API server waits for its member, and its client for both.
+            RequestKind::ApiWrite if self.stage.state(host, Process::Etcd) == State::Still => {
+                Served::Later
+            }
             RequestKind::ApiWrite => {
                 self.stage.outbox.push_back(Cross::Write {
                     request: request.id,
