@@ -35,6 +35,7 @@ pub(crate) fn suite(
         title: prepared.title.clone(),
         manifest: prepared.manifest,
         runs,
+        times: Vec::new(),
         shown,
     }
 }

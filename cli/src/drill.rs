@@ -3,6 +3,7 @@
 //! Settles what may be touched before anything is: machines of the lab, or those that a file names.
 
 mod entries;
+mod paths;
 mod report;
 
 use crate::args::{Drill as Args, Ground};
@@ -171,18 +172,26 @@ fn drilled(args: &Args, file: &Path) -> Result<Exit, String> {
     let manifest = Arc::new(input.manifests[&input.document.value.manifest].clone());
     let ready = ready(&manifest, args)?;
     let runtime = live::runtime();
-    let (runs, version, stopped) = runtime.block_on(carried_out(args, &input, &ready))?;
-    if runs.is_empty() {
+    let done = runtime.block_on(carried_out(args, &input, &ready))?;
+    if done.runs.is_empty() {
         return Ok(Exit::Stopped);
     }
-    let predicted = report::predicted(&input, version.as_deref(), args);
-    let exit = reports.write(&input, runs, &predicted)?;
-    Ok(if stopped { Exit::Stopped } else { exit })
+    let predicted = report::predicted(&input, done.version.as_deref(), &done.paths, args);
+    let exit = reports.write(&input, done.runs, &predicted)?;
+    Ok(if done.stopped { Exit::Stopped } else { exit })
 }
 
-type Carried = (Vec<Run>, Option<String>, bool);
+/// What drills came to.
+struct Carried {
+    runs: Vec<Run>,
+    /// etcd's.
+    version: Option<String>,
+    paths: paths::Paths,
+    /// Somebody asked to stop.
+    stopped: bool,
+}
 
-/// All drills, one after the other; etcd's version; whether somebody asked to stop.
+/// All drills, one after the other.
 async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Result<Carried, String> {
     let mut signals = process_signals().map_err(|error| error.to_string())?;
     allowed(ready, args).await?;
@@ -197,8 +206,8 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
     let key = format!("{:x}", std::process::id());
     let doors = entries::api(&ready.manifest, &ready.cast);
     let api = Arc::new(Api::new(admin, doors, key.clone()));
-    let members = ready.cast.with(Role::ControlPlane).map(|m| m.id.clone());
-    let members: Vec<ResourceId> = members.collect();
+    let planes = ready.cast.with(Role::ControlPlane);
+    let members: Vec<ResourceId> = planes.map(|member| member.id.clone()).collect();
     let hosts = Arc::clone(&ready.world.hosts);
     let eyes = Arc::new(Watcher::new(hosts, Arc::clone(&api), &members));
     let version = match members.first() {
@@ -206,6 +215,8 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
         None => None,
     };
     prepared(&api).await?;
+    let doors = entries::api(&ready.manifest, &ready.cast);
+    let mut paths = paths::measured(&ready.world.hosts, &ready.cast, &doors).await;
     let populations = Arc::new(populations);
     let mut runs = Vec::new();
     let mut stopped = false;
@@ -223,10 +234,16 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
             seed: args.seed + number,
             key: format!("{key}_{number}"),
             settle: Span::from_secs(args.settle),
-            parameters: parameters(version.as_deref(), &how),
+            parameters: parameters(version.as_deref(), &how, &paths),
         };
         match one(ready, &promises, drill, &api, &mut signals).await? {
-            Some(run) => runs.push(run),
+            Some((mut run, steady)) => {
+                let name =
+                    |span: Span| ("a request while all was well".to_owned(), span.to_string());
+                run.parameters.extend(steady.map(name));
+                paths.request = steady.or(paths.request);
+                runs.push(run);
+            }
             None => {
                 stopped = true;
                 break;
@@ -240,13 +257,28 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
         ));
     }
     checked(ready).await?;
-    Ok((runs, version, stopped))
+    Ok(Carried {
+        runs,
+        version,
+        paths,
+        stopped,
+    })
 }
 
-fn parameters(version: Option<&str>, how: &[String]) -> Vec<(String, String)> {
+fn parameters(
+    version: Option<&str>,
+    how: &[String],
+    paths: &paths::Paths,
+) -> Vec<(String, String)> {
     let mut all = vec![("on".to_owned(), "real machines".to_owned())];
     all.extend(version.map(|version| ("etcd".to_owned(), version.to_owned())));
     all.extend(how.iter().map(|text| ("clients".to_owned(), text.clone())));
+    all.extend(paths.between.iter().map(|path| {
+        let [near, far] = &path.between;
+        (format!("round trip {near} - {far}"), path.rtt.0.to_string())
+    }));
+    let here = paths.here.map(|here| here.to_string());
+    all.extend(here.map(|here| ("round trip from here to entry points".to_owned(), here)));
     all.push((
         "orchestrator".to_owned(),
         "none was run by the drill".to_owned(),
@@ -254,16 +286,20 @@ fn parameters(version: Option<&str>, how: &[String]) -> Vec<(String, String)> {
     all
 }
 
-/// One drill, and everything of it undone. None: somebody asked to stop.
+/// One drill, and everything of it undone; what a request took before it. None: somebody asked to
+/// stop.
 async fn one(
     ready: &Ready,
     promises: &Promises,
     drill: Drill<Lab, Watcher, Api>,
     api: &Arc<Api>,
     signals: &mut Signals,
-) -> Result<Option<Run>, String> {
+) -> Result<Option<(Run, Option<Span>)>, String> {
     let api = Arc::clone(api);
-    let work = async move { drill.play(api.lost()).await.run() };
+    let work = async move {
+        let record = drill.play(api.lost()).await;
+        (record.run(), record.steady)
+    };
     let stop = async {
         signals.recv().await;
     };
@@ -275,7 +311,7 @@ async fn one(
         ));
     }
     match ended {
-        Ended::Done(run) => Ok(Some(run)),
+        Ended::Done(done) => Ok(Some(done)),
         Ended::Stopped => Ok(None),
         Ended::Broke(text) => Err(format!("our own fault, and everything is undone: {text}")),
     }

@@ -226,6 +226,8 @@ pub struct Account {
     pub kind: ProviderKind,
     /// How many machines it may have; none: as many as it likes.
     pub quota: Option<u32>,
+    /// Its machines are containers of one host, and boot as fast.
+    pub containers: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -243,7 +245,7 @@ struct Open {
 
 impl Open {
     fn new(account: Account) -> Self {
-        let profile = profile(account.kind);
+        let profile = profile(account.kind, account.containers);
         Self {
             account,
             profile,

@@ -14,6 +14,7 @@ use quorate_engine::catalog;
 use quorate_engine::manifest::ProviderKind;
 use quorate_engine::random::{Seed, Stream, hash_name, mix};
 use quorate_engine::time::{Span, Time};
+use std::collections::BTreeMap;
 
 /// Where an endpoint is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,8 @@ struct Link {
     cut: bool,
     /// The mesh carries nothing before this instant: a handshake is under way.
     shaking_until: Time,
+    /// When it was cut last.
+    cut_at: Time,
     luck: Stream,
 }
 
@@ -69,6 +72,8 @@ pub struct Net {
     faults: Faults,
     /// Drawn once a run: how much farther the real paths are than the catalogue says.
     stretch_permille: u64,
+    /// Between two providers, in order of name: measured, so that the catalogue is not asked.
+    measured: BTreeMap<(String, String), Span>,
 }
 
 impl Net {
@@ -82,6 +87,20 @@ impl Net {
             sessions: mesh::Sessions::new(seed),
             faults: Faults::default(),
             stretch_permille: 900 + seed.stream("net", "stretch").below(201),
+            measured: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a round trip between the machines of two providers, or inside one, as measured.
+    ///
+    /// # Panics
+    /// While a fault is on.
+    pub fn measured(&mut self, between: (&str, &str), rtt: Span) {
+        assert!(self.faults.is_empty(), "paths are measured before faults");
+        self.measured.insert(ordered(between.0, between.1), rtt);
+        let size = self.endpoints.len();
+        for index in 0..size * size {
+            self.links[index] = self.fresh(index / size, index % size);
         }
     }
 
@@ -117,8 +136,13 @@ impl Net {
 
     fn fresh(&self, from: usize, to: usize) -> Link {
         let (a, b) = (&self.endpoints[from], &self.endpoints[to]);
-        let (rtt, jitter) = round_trip(a, b);
-        let base = Span(rtt.0 / 2 * self.stretch_permille / 1_000);
+        let (base, jitter) = match self.known(a, b) {
+            Some(rtt) => (Span(rtt.0 / 2), jitter(rtt)),
+            None => {
+                let (rtt, jitter) = round_trip(a, b);
+                (Span(rtt.0 / 2 * self.stretch_permille / 1_000), jitter)
+            }
+        };
         let key = mix(hash_name(&a.name)).wrapping_add(hash_name(&b.name));
         let luck = self.seed.stream_of(key, "link");
         let jitter = Span(jitter.0 / 2);
@@ -128,8 +152,16 @@ impl Net {
             loss_permille: 0,
             cut: false,
             shaking_until: Time::ZERO,
+            cut_at: Time::ZERO,
             luck,
         }
+    }
+
+    /// The measured round trip between two machines.
+    fn known(&self, a: &Endpoint, b: &Endpoint) -> Option<Span> {
+        let (here, there) = (a.place.as_ref()?, b.place.as_ref()?);
+        let pair = ordered(&here.provider, &there.provider);
+        self.measured.get(&pair).copied()
     }
 
     /// What an endpoint is.
@@ -167,6 +199,16 @@ impl Net {
             }
         }
         Some(delay)
+    }
+
+    /// Whether a TCP connection in this direction has stopped to send because no acknowledgement
+    /// comes back: after its retransmission time-out it repeats its oldest segment, and nothing new
+    /// (RFC 6298, 5.4; RFC 5681, 3.1: the window is one segment then). Who cannot hear is soon not
+    /// heard, either.
+    #[must_use]
+    pub fn is_unheard(&self, now: Time, from: u16, to: u16) -> bool {
+        let back = &self.links[usize::from(to) * self.endpoints.len() + usize::from(from)];
+        back.cut && now.since(back.cut_at) >= RTO_MIN + back.base + back.base
     }
 
     /// Whether packets pass in this direction, without drawing anything.
@@ -247,7 +289,10 @@ impl Net {
         link.loss_permille = sum.loss_permille;
         if sum.cut && !link.cut {
             link.cut = true;
-            self.sessions.broken(now, from, to);
+            link.cut_at = now;
+            if meshed {
+                self.sessions.broken(now, from, to);
+            }
         } else if !sum.cut && link.cut {
             link.cut = false;
             if meshed {
@@ -259,9 +304,17 @@ impl Net {
     }
 }
 
+fn ordered(a: &str, b: &str) -> (String, String) {
+    (a.min(b).to_owned(), a.max(b).to_owned())
+}
+
+/// How much a round trip varies where nobody has measured that.
+fn jitter(rtt: Span) -> Span {
+    Span(rtt.0 / 20 + Span::from_us(100).0)
+}
+
 /// Round trip and its jitter between two endpoints.
 fn round_trip(a: &Endpoint, b: &Endpoint) -> (Span, Span) {
-    let jitter = |rtt: Span| Span(rtt.0 / 20 + Span::from_us(100).0);
     let (Some(here), Some(there)) = (&a.place, &b.place) else {
         let rtt = a.distance.max(b.distance);
         return (rtt, jitter(rtt));

@@ -214,10 +214,12 @@ pub struct Cost {
     pub label: String,
     /// From the fault to another leader of etcd with a quorum behind it.
     pub election: Option<Span>,
-    /// From the fault to the first node that is NotReady.
-    pub not_ready: Option<Span>,
-    /// From its end until the last of those nodes is Ready again.
-    pub ready: Option<Span>,
+    /// From the fault until a node is NotReady: one for each that becomes so.
+    pub not_ready: Vec<Span>,
+    /// From its end until such a node is Ready again.
+    pub ready: Vec<Span>,
+    /// From its end until all members of etcd are healthy again.
+    pub whole: Option<Span>,
     /// What populations of clients felt of it.
     pub felt: Vec<Felt>,
 }
@@ -229,9 +231,13 @@ pub struct Felt {
     pub of: String,
     /// From the fault to the first good answer to a request that began after it.
     pub first: Option<Span>,
-    /// From the fault to the end of the last request that failed; zero: nobody noticed.
+    /// From the fault to the end of the last request that failed before the fault's own end; zero:
+    /// nobody noticed.
     pub clean: Span,
-    /// Requests that failed.
+    /// From the fault's end to the last request that failed after it: what comes back hurts, too.
+    /// None where nothing was ended.
+    pub healed: Option<Span>,
+    /// Requests that failed, before its end.
     pub failed: u64,
 }
 

@@ -8,6 +8,7 @@ pub mod junit;
 mod summary;
 mod tally;
 mod timeline;
+pub mod times;
 
 #[cfg(test)]
 mod sample;
@@ -41,6 +42,8 @@ pub struct Suite {
     pub manifest: u64,
     /// In order of seed. Their notes and series may have been dropped.
     pub runs: Vec<Run>,
+    /// Predicted beside measured; empty where nothing was measured.
+    pub times: Vec<times::Row>,
     /// Runs worth looking at, with notes and series: see [`chosen`].
     pub shown: Vec<Run>,
 }

@@ -127,6 +127,11 @@ impl Traffic {
         self.entry.dns.set_planes(ground, provider, control, data);
     }
 
+    /// The name servers of a provider stand still, and keep what they are asked; or they go on.
+    pub fn set_names_still(&mut self, provider: u16, still: bool) {
+        self.entry.dns.set_still(provider, still);
+    }
+
     /// A load balancer forwards a role, or forwards it differently from now on.
     pub fn set_forward(&mut self, balancer: u16, role: u16, settings: ForwardSettings) {
         self.entry.balancers.set_forward(balancer, role, settings);
@@ -252,6 +257,29 @@ impl Traffic {
             }
         }
         self.changed(ground);
+    }
+
+    /// A process of a machine that runs has died, a load balancer or what is behind one: its kernel
+    /// resets the connections that it had. Tells of a change, too.
+    pub fn process_died(&mut self, ground: &mut impl Ground, host: u16) {
+        for slot in 0..self.journeys.len() {
+            let journey = &self.journeys[slot];
+            if !journey.is_open || !journey.is_carried_by(host) {
+                continue;
+            }
+            let settings = &self.populations[usize::from(journey.population)].settings;
+            let ends = (End::Host(journey.balancer()), End::Client(settings.site));
+            if matches!(ground.path(ends.0, ends.1), Path::Open { .. }) {
+                self.finish(ground, slot as u32, Err(Cause::Reset));
+            }
+        }
+        // What was kept open, and what hears of it later.
+        self.host_lost(ground, host);
+    }
+
+    /// A load balancer's process has begun anew: it believes in every backend until a check fails.
+    pub fn balancer_restarted(&mut self, balancer: u16) {
+        self.entry.balancers.restarted(balancer);
     }
 
     /// The answer to a request that [`Ground::serve`] wanted to answer later. False if its client

@@ -12,6 +12,7 @@ mod control;
 mod faults;
 mod grounds;
 mod mesh;
+mod processes;
 mod setup;
 mod stage;
 mod tally;
@@ -26,6 +27,7 @@ use crate::cloud::{self, Cloud, CloudEvent};
 use crate::etcd::{Etcd, EtcdEvent, EtcdNote};
 use crate::kube::{DrainOutcome, Kube, KubeEvent, KubeNote, WorkloadId};
 use crate::outcome::Note;
+use crate::scenario::Process;
 use crate::traffic::{RequestId, Traffic, TrafficEvent, TrafficNote};
 use control::{Control, ControlEvent};
 use grounds::{CloudGround, EtcdGround, KubeGround, TrafficGround};
@@ -52,6 +54,10 @@ pub(crate) enum Happening {
     Boot(u16, u32),
     /// The API server of a host begins to serve: host, boot.
     ApiUp(u16, u32),
+    /// A process that died is started again: host, which, boot.
+    Respawn(u16, Process, u32),
+    /// Name servers that died are there again: their provider's number.
+    NamesBack(u16),
     /// A path of the network opens again after a handshake.
     PathsChanged,
     /// A connection between members that came up is usable now.
@@ -228,6 +234,12 @@ impl World {
                     self.paths_changed();
                 }
             }
+            Happening::Respawn(host, process, boot) => self.on_respawn(host, process, boot),
+            Happening::NamesBack(provider) => {
+                self.with_traffic(|traffic, ground| {
+                    traffic.set_dns_planes(ground, provider, true, true);
+                });
+            }
             Happening::PathsChanged => self.paths_changed(),
             Happening::Linked => self.look_at_etcd(),
         }
@@ -334,6 +346,11 @@ fn number(event: &Happening) -> u64 {
         Happening::ApiUp(host, boot) => 7 << 60 ^ u64::from(*host) << 32 ^ u64::from(*boot),
         Happening::PathsChanged => 8 << 60,
         Happening::Linked => 9 << 60,
+        Happening::Respawn(host, process, boot) => {
+            let which = *process as u64;
+            10 << 60 ^ u64::from(*host) << 32 ^ which << 24 ^ u64::from(*boot)
+        }
+        Happening::NamesBack(provider) => 11 << 60 ^ u64::from(*provider),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use quorate_engine::resource::ResourceId;
 use quorate_engine::time::Span;
+use quorate_sim::scenario::Process as Named;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -75,6 +76,24 @@ pub enum Act {
     },
     /// A process of this host stands still.
     Freeze(Process),
+    /// A process of a machine dies by SIGKILL.
+    Kill {
+        /// Where.
+        at: Place,
+        /// Which.
+        process: Named,
+    },
+    /// A process of a machine stands still.
+    Still {
+        /// Where.
+        at: Place,
+        /// Which.
+        process: Named,
+        /// Names it, on all machines of all drills.
+        key: String,
+        /// After this it goes on by itself, whatever became of us.
+        falls_after: Span,
+    },
 }
 
 /// A machine, and the shortest way into its network.
@@ -117,6 +136,22 @@ pub enum Undo {
     },
     /// Lets a process go on.
     Thaw(Process),
+    /// Waits until a process of a machine runs again.
+    Back {
+        /// Where.
+        at: Place,
+        /// Which.
+        process: Named,
+    },
+    /// Lets a process of a machine go on.
+    Go {
+        /// Where.
+        at: Place,
+        /// Which.
+        process: Named,
+        /// Names its standing still.
+        key: String,
+    },
 }
 
 impl Act {
@@ -139,10 +174,21 @@ impl Act {
                 own: *own,
             },
             Self::Freeze(process) => Undo::Thaw(process.clone()),
+            Self::Kill { at, process } => Undo::Back {
+                at: at.clone(),
+                process: *process,
+            },
+            Self::Still {
+                at, process, key, ..
+            } => Undo::Go {
+                at: at.clone(),
+                process: *process,
+                key: key.clone(),
+            },
         }
     }
 
-    /// The machine that it hits; none for a process of this host.
+    /// Whether nothing has to be undone for it to be over.
     #[must_use]
     pub fn is_over_at_once(&self) -> bool {
         matches!(self, Self::Reset(_) | Self::Reboot(_))

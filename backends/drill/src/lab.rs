@@ -12,6 +12,7 @@ use crate::hands::{Hands, Refused};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::FaultClass;
 use quorate_hosts::{Hosts, Job, Runner, Ssh};
+use quorate_sim::scenario::Process as Named;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -26,12 +27,21 @@ const RAZE: &str = include_str!("../scripts/raze.sh");
 const LATE: &str = include_str!("../scripts/late.sh");
 const MEND: &str = include_str!("../scripts/mend.sh");
 const LEFT: &str = include_str!("../scripts/left.sh");
+const WHICH: &str = include_str!("../scripts/which.sh");
+const KILL: &str = include_str!("../scripts/kill.sh");
+const STILL: &str = include_str!("../scripts/still.sh");
+const GO: &str = include_str!("../scripts/go.sh");
+const IS_BACK: &str = include_str!("../scripts/back.sh");
 
 /// Every script takes a second.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// How long a machine may take to be back: a container takes seconds, a cloud's machine a minute.
 const BACK: Duration = Duration::from_secs(180);
+
+/// How long a process may take to be back: kubelet holds back what dies again and again for five
+/// minutes.
+const PROCESS_BACK: Duration = Duration::from_secs(360);
 
 /// Hands for real machines.
 pub struct Lab<R = Ssh> {
@@ -64,13 +74,22 @@ impl<R: Runner + 'static> Lab<R> {
     async fn run(&self, at: &Place, job: Job<'_>) -> Result<(), Refused> {
         if let Some(domain) = &at.container {
             let pid = virsh::pid(domain).await.map_err(Refused::Failed)?;
-            return inside(pid, &job.with("Q_INSIDE", "1".to_owned())).await;
+            let job = job.with("Q_INSIDE", "1".to_owned());
+            // Processes are found in the container's own view; packets are this host's matter.
+            let whole = job.parts.contains(&WHICH);
+            return inside(pid, whole, &job).await;
         }
         let done = self.hosts.run(&at.machine, &[], job).await;
         done.map(|_| ()).map_err(|fault| match fault.class {
             FaultClass::Invalid => Refused::Cannot(fault.to_string()),
             _ => Refused::Failed(fault.to_string()),
         })
+    }
+
+    /// Runs a script, and says when it had done its work.
+    async fn done(&self, at: &Place, job: Job<'_>) -> Result<Instant, Refused> {
+        self.run(at, job).await?;
+        Ok(Instant::now())
     }
 
     /// Takes something out of a machine's network; a machine that is off has nothing in it.
@@ -83,6 +102,19 @@ impl<R: Runner + 'static> Lab<R> {
         self.run(at, job)
             .await
             .map_err(|refused| refused.to_string())
+    }
+
+    /// Until a process runs again. A machine that is off has none, and will have.
+    async fn is_back(&self, at: &Place, process: Named) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            let job = on_process("look whether a process is back", IS_BACK, process);
+            match self.clear(at, job).await {
+                Ok(()) => return Ok(()),
+                Err(text) if begun.elapsed() > PROCESS_BACK => return Err(text),
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
     }
 
     async fn answers(&self, machine: &ResourceId) -> Result<(), String> {
@@ -124,8 +156,7 @@ impl<R: Runner + 'static> Hands for Lab<R> {
                     .with("Q_KEY", key.clone())
                     .with("Q_SECONDS", falls_after.as_secs().to_string())
                     .with("Q_RULES", rules(key, stops, &self.ssh_ports));
-                self.run(at, job).await?;
-                Ok(Instant::now())
+                self.done(at, job).await
             }
             Act::Impair {
                 at,
@@ -147,12 +178,26 @@ impl<R: Runner + 'static> Hands for Lab<R> {
                         words(towards.iter().map(Ipv4Addr::to_string).collect()),
                     )
                     .with("Q_SSH", words(ports));
-                self.run(at, job).await?;
-                Ok(Instant::now())
+                self.done(at, job).await
             }
             Act::Freeze(process) => {
                 signal(process, "STOP").await.map_err(Refused::Failed)?;
                 Ok(Instant::now())
+            }
+            Act::Kill { at, process } => {
+                let job = on_process("kill a process", KILL, *process);
+                self.done(at, job).await
+            }
+            Act::Still {
+                at,
+                process,
+                key,
+                falls_after,
+            } => {
+                let job = on_process("let a process stand still", STILL, *process)
+                    .with("Q_KEY", key.clone())
+                    .with("Q_SECONDS", falls_after.as_secs().to_string());
+                self.done(at, job).await
             }
         }
     }
@@ -170,6 +215,12 @@ impl<R: Runner + 'static> Hands for Lab<R> {
                 let job = job("end the delay", MEND)
                     .with("Q_KEY", key.clone())
                     .with("Q_OWN", own.to_string());
+                self.clear(at, job).await
+            }
+            Undo::Back { at, process } => self.is_back(at, *process).await,
+            Undo::Go { at, process, key } => {
+                let job =
+                    on_process("let a process go on", GO, *process).with("Q_KEY", key.clone());
                 self.clear(at, job).await
             }
             Undo::Thaw(process) => match process_of(process.pid) {
@@ -192,11 +243,25 @@ fn job(title: &'static str, script: &'static str) -> Job<'static> {
     }
 }
 
-/// Runs a script of ours in the network of a process of this host.
-async fn inside(pid: u32, job: &Job<'_>) -> Result<(), Refused> {
+/// A script about a process.
+fn on_process(title: &'static str, script: &'static str, process: Named) -> Job<'static> {
+    let mut job = job(title, script).with("Q_PROCESS", process.name().to_owned());
+    job.parts.insert(0, WHICH);
+    job
+}
+
+/// Runs a script of ours in the network of a process of this host; `whole`: also among the processes
+/// and files that it sees.
+async fn inside(pid: u32, whole: bool, job: &Job<'_>) -> Result<(), Refused> {
     let failed = |error: std::io::Error| Refused::Failed(format!("nsenter: {error}"));
     let mut child = Command::new("nsenter")
-        .args(["--target", &pid.to_string(), "--net", "--", "sh", "-s"])
+        .args(["--target", &pid.to_string(), "--net"])
+        .args(if whole {
+            &["--pid", "--mount"][..]
+        } else {
+            &[]
+        })
+        .args(["--", "sh", "-s"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -3,6 +3,8 @@
 //!
 //! Pure. The sides of a partition, and who is picked, follow the simulator's rules.
 
+mod processes;
+
 use crate::act::{Act, Place, Process, Stops};
 use crate::cast::{Cast, Member};
 use quorate_engine::random::Stream;
@@ -64,6 +66,7 @@ pub fn plan(fault: &Fault, moment: &Moment<'_>, luck: &mut Stream) -> Result<Pla
             strike(fault, moment, luck)
         }
         FaultVerb::NodeDestroy => Err("cannot be undone".to_owned()),
+        FaultVerb::ProcessKill | FaultVerb::ProcessPause => processes::hit(fault, moment, luck),
         FaultVerb::Partition | FaultVerb::Delay | FaultVerb::Loss => impair(fault, moment, luck),
         FaultVerb::DnsOutage => dns(fault, moment),
         FaultVerb::OrchestratorCrash => Err("a drill runs no orchestrator".to_owned()),

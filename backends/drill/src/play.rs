@@ -9,14 +9,14 @@ use crate::clients::{Asker, Clock, Log, Population, send};
 use crate::eyes::{Eyes, Watched, watch};
 use crate::hands::{self, Hands, Promises, Refused};
 use crate::plan::{Moment, plan, verb};
-use crate::record::{Record, Untried, note, stats};
+use crate::record::{Record, Untried, note, stats, steady};
 
 use quorate_engine::random::{Seed, Stream};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::time::{Span, Time};
 use quorate_sim::outcome::{Note, Track};
 use quorate_sim::run::{Injected, Played};
-use quorate_sim::scenario::{Condition, Phase, Scenario};
+use quorate_sim::scenario::{Condition, Fault, Phase, Pick, Scenario};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use std::time::Duration;
 
 /// How often a condition is looked at.
 const LOOK: Span = Span::from_ms(100);
+
+/// How long a fault that means the leader waits until there is one: two elections.
+const ELECTED: Span = Span::from_secs(5);
 
 /// Everything that a drill needs.
 pub struct Drill<H, E, A> {
@@ -138,6 +141,7 @@ impl<H: Hands, E: Eyes, A: Asker> Drill<H, E, A> {
             populations: self.populations.iter().map(|p| p.name.clone()).collect(),
             stats: stats(self.populations.len(), &log.all(), &marks),
             sight,
+            steady: steady(&log.all(), zero),
             lost: lost.await,
             parameters: self.parameters.clone(),
             notes: stage.notes,
@@ -276,9 +280,9 @@ impl<H: Hands, E: Eyes, A: Asker> Stage<'_, H, E, A> {
     async fn begin(&mut self, index: usize, due: Due, to: Time) {
         let drill = self.drill;
         let fault = &drill.scenario.phases[index].faults[due.fault];
+        let leader = self.leader(fault, to).await;
         let now = self.clock.now();
         let end = fault.lasts.map_or(to, |lasts| (now + lasts.0).min(to));
-        let leader = self.watched.sight().leads(&drill.cast);
         let (key, number) = (&drill.key, self.injected.len());
         let moment = Moment {
             cast: &drill.cast,
@@ -319,6 +323,20 @@ impl<H: Hands, E: Eyes, A: Asker> Stage<'_, H, E, A> {
             from,
             to: end,
         });
+    }
+
+    /// Who leads etcd. A fault that means the leader waits for an election that is under way.
+    async fn leader(&self, fault: &Fault, to: Time) -> Option<ResourceId> {
+        let sides = fault.between.iter().chain(&fault.target);
+        let meant = sides.into_iter().any(|side| side.pick == Pick::Leader);
+        let until = (self.clock.now() + ELECTED).min(to);
+        loop {
+            let leader = self.watched.sight().leads(&self.drill.cast);
+            if leader.is_some() || !meant || self.clock.now() >= until {
+                return leader;
+            }
+            self.sleep_until(self.clock.now() + LOOK).await;
+        }
     }
 
     /// Ends what is over, all at once.

@@ -45,6 +45,8 @@ pub struct Record {
     pub stats: Vec<Stats>,
     /// What was seen of etcd and nodes.
     pub sight: Sight,
+    /// What a good request took at the median before the first phase.
+    pub steady: Option<Span>,
     /// Acknowledged writes that were not there at the end; none: nobody could look.
     pub lost: Option<u64>,
     /// Every parameter, for the report.
@@ -66,6 +68,17 @@ pub fn stats(populations: usize, requests: &[Request], marks: &[Time]) -> Vec<St
         all[request.population].count(request.start, request.end, request.outcome);
     }
     all
+}
+
+/// What a good request took at the median, of those that began and ended before `until`.
+#[must_use]
+pub fn steady(requests: &[Request], until: Time) -> Option<Span> {
+    let good = requests
+        .iter()
+        .filter(|r| r.outcome.is_ok() && r.end <= until);
+    let mut took: Vec<Span> = good.map(|r| r.end.since(r.start)).collect();
+    took.sort_unstable();
+    took.get(took.len() / 2).copied()
 }
 
 impl Evidence for Record {

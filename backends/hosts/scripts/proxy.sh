@@ -38,7 +38,7 @@ ExecReload=/bin/kill -USR2 \$MAINPID
 KillMode=mixed
 SuccessExitStatus=143
 Restart=always
-RestartSec=1
+RestartSec=100ms
 
 [Install]
 WantedBy=multi-user.target
@@ -110,6 +110,21 @@ done || {
     exit "$code"
 }
 
+# Requests that are under way at servers that leave come to their end: whoever took a server out of
+# here takes it away next. What stays open for good, as watches do, is not waited for any longer.
+proxy_drain() {
+    [ -e "$proxy_config.before" ] || return 0
+    leaving=$(awk '$1 != "server" { next } FILENAME == ARGV[1] { stays[$3]; next }
+        !($3 in stays) && !seen[$3]++ { printf "%sdst %s", (some++ ? " or " : ""), $3 }' \
+        "$proxy_config" "$proxy_config.before")
+    [ -n "$leaving" ] || return 0
+    tries=0
+    while [ "$tries" -lt 30 ] && [ -n "$(ss -Htn state established "( $leaving )")" ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+}
+
 restart=
 if systemd; then
     changed=
@@ -142,6 +157,7 @@ if [ -n "$restart" ] || ! cmp -s "$proxy_config.new" "$proxy_config"; then
         esac
         fail 1 "the $proxy does not start: $said"
     }
+    proxy_drain
 fi
 rm -f "$proxy_config.new" "$proxy_config.before"
 [ "$proxy" != api-proxy ] || hosts_put "$Q_HOSTS"

@@ -66,11 +66,12 @@ impl Simulated {
             name: "sim".to_owned(),
             kind,
             quota: Some(1),
+            containers: false,
         };
         let cloud = Cloud::new(Seed(7), [account]);
         Self {
             owner,
-            idempotency: profile(kind).idempotency,
+            idempotency: profile(kind, false).idempotency,
             world: Mutex::new((cloud, Stage::default(), 0)),
         }
     }

@@ -63,7 +63,7 @@ struct Moment<'a> {
 
 impl Hetzner {
     pub(crate) fn new(settings: &Settings, calendar: Calendar) -> Self {
-        let profile = profile(ProviderKind::Hetzner);
+        let profile = profile(ProviderKind::Hetzner, false);
         let limit = match settings.limit {
             Some((burst, interval)) => Limit {
                 counted: Counted::Any,

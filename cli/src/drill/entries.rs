@@ -1,5 +1,6 @@
 //! Clients of a scenario as populations of a drill: entry points with their addresses, and names.
 
+use super::paths::Paths;
 use quorate_drill::cast::{Cast, Member};
 use quorate_drill::clients::{Kind, Population};
 use quorate_engine::manifest::{LbKind, LbRole, LoadBalancer, Manifest};
@@ -58,11 +59,32 @@ fn at(clients: &Clients, member: &Member) -> String {
     format!("{}@{}", clients.name, member.label)
 }
 
-/// The scenario with the same populations, for the simulator.
-pub(super) fn mirrored(scenario: &Scenario, manifest: &Manifest, cast: &[String]) -> Scenario {
+/// The scenario with the same populations, for the simulator: as far away as they were measured, and
+/// like ours they ask for names each time.
+pub(super) fn mirrored(
+    scenario: &Scenario,
+    manifest: &Manifest,
+    cast: &[String],
+    paths: &Paths,
+) -> Scenario {
     let mut mirrored = scenario.clone();
     mirrored.orchestrator.heals = false;
-    for clients in &scenario.clients {
+    if !paths.between.is_empty() {
+        mirrored.round_trips.clone_from(&paths.between);
+    }
+    for clients in &mut mirrored.clients {
+        clients.caches = false;
+        if let Some(here) = paths.here {
+            clients.rtt = quorate_engine::units::Duration(here);
+        }
+        if let Some(request) = paths.request {
+            // There and back for the connection, for TLS, and for the request itself.
+            let way = clients.rtt.0.times(3);
+            let work = Span(request.0.saturating_sub(way.0));
+            clients.work = quorate_engine::units::Duration(work);
+        }
+    }
+    for clients in mirrored.clients.clone() {
         let Some((balancer, _)) = entry(manifest, &clients.through) else {
             continue;
         };

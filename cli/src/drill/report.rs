@@ -1,15 +1,16 @@
 //! Reports of a drill: those of a campaign, and predicted beside measured.
 
 use super::entries;
+use super::paths::Paths;
 use crate::args::Drill as Args;
 use crate::exit::Exit;
 use crate::input::ScenarioInput;
 use crate::terminal;
 use crate::world;
-use quorate_drill::compare::{Row, rows, table};
 use quorate_engine::engine::etcd_version;
 use quorate_engine::topology::{Roster, Topology};
 use quorate_sim::outcome::{Run, Series};
+use quorate_sim::report::times::{Row, rows, table};
 use quorate_sim::report::{Campaign, Suite, chosen, html, json, junit, plain, summary};
 use quorate_sim::run::Prepared;
 use std::fs::File;
@@ -51,11 +52,12 @@ impl Files {
     ) -> Result<Exit, String> {
         let scenario = &input.document.value;
         let rows = rows(scenario, predicted, &runs);
-        let campaign = campaign(input, runs);
+        let times = plain_lines(&table(&rows));
+        let campaign = campaign(input, runs, rows);
         terminal::print(&summary(&campaign));
-        terminal::print(&format!("\n{}", plain_lines(&table(&rows))));
+        terminal::print(&format!("\n{times}"));
         let texts = [
-            (self.json, with_times(&json::json(&campaign), &rows)),
+            (self.json, json::json(&campaign)),
             (self.junit, junit::junit(&campaign)),
             (self.html, html::page(&campaign)),
         ];
@@ -79,16 +81,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> String {
     format!("{} cannot be written: {error}", path.display())
 }
 
-/// A campaign's report with one more field: the times, predicted and measured.
-fn with_times(report: &str, rows: &[Row]) -> String {
-    let mut value: serde_json::Value = serde_json::from_str(report).expect("the report is JSON");
-    value["times"] = serde_json::to_value(rows).expect("rows are plain data");
-    let mut text = serde_json::to_string_pretty(&value).expect("it was JSON before");
-    text.push('\n');
-    text
-}
-
-fn campaign(input: &ScenarioInput, runs: Vec<Run>) -> Campaign {
+fn campaign(input: &ScenarioInput, runs: Vec<Run>, times: Vec<Row>) -> Campaign {
     let prepared = world::prepare(input);
     let worth = chosen(&runs);
     let shown = worth
@@ -103,14 +96,20 @@ fn campaign(input: &ScenarioInput, runs: Vec<Run>) -> Campaign {
             title: prepared.title,
             manifest: prepared.manifest,
             runs,
+            times,
             shown,
         }],
     }
 }
 
-/// The same scenario in the simulator: with etcd's version as it was found, nobody who heals, and
-/// clients at each entry point alone, too.
-pub(super) fn predicted(input: &ScenarioInput, version: Option<&str>, args: &Args) -> Vec<Run> {
+/// The same scenario in the simulator: with etcd's version and round trips as they were found, nobody
+/// who heals, and clients at each entry point alone, too.
+pub(super) fn predicted(
+    input: &ScenarioInput,
+    version: Option<&str>,
+    paths: &Paths,
+    args: &Args,
+) -> Vec<Run> {
     let scenario = &input.document.value;
     let mut manifests = input.manifests.clone();
     let manifest = manifests.get_mut(&scenario.manifest).expect("it was read");
@@ -131,7 +130,7 @@ pub(super) fn predicted(input: &ScenarioInput, version: Option<&str>, args: &Arg
         Some(rest.to_owned())
     };
     let labels: Vec<String> = topology.nodes.iter().filter_map(label).collect();
-    let mirrored = entries::mirrored(scenario, &manifest, &labels);
+    let mirrored = entries::mirrored(scenario, &manifest, &labels, paths);
     let prepared = Prepared::new(mirrored, &manifests);
     simulated(&prepared, args.predict)
 }
@@ -187,7 +186,7 @@ mod tests {
         let Command::Drill(args) = Cli::parse_from(line).command else {
             panic!("a drill");
         };
-        let runs = predicted(&input, None, &args);
+        let runs = predicted(&input, None, &Paths::default(), &args);
         assert_eq!(runs.len(), 1);
         let costs = &runs[0].series.costs;
         assert!(!costs.is_empty(), "faults were injected");
@@ -199,7 +198,10 @@ mod tests {
             assert!(felt.contains(&first.as_str()), "{felt:?}");
             assert!(felt.iter().any(|of| of.starts_with(&alone)), "{felt:?}");
         }
-        let text = with_times("{}", &rows(scenario, &runs, &[]));
-        assert!(text.contains("\"times\""), "{text}");
+        let rows = rows(scenario, &runs, &[]);
+        let text = json::json(&campaign(&input, runs, rows));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let times = &value["summary"]["scenarios"][0]["times"];
+        assert!(times[0]["predicted"]["p50"].is_u64(), "{times}");
     }
 }

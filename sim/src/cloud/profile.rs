@@ -224,6 +224,14 @@ const LIBVIRT: Profile = Profile {
     ..CLOUD
 };
 
+/// libvirt with machines that are containers. From start to services that answer 0.6 to 1.4 s in 22
+/// starts on a quiet host, 3.3 to 3.9 s in 3 on a busy one.
+const LXC: Profile = Profile {
+    build: Lasts::new(700, 0.3),
+    boot: Lasts::new(2_000, 0.5),
+    ..LIBVIRT
+};
+
 /// Hosts that exist already: there is no API, an inventory answers.
 const STATIC: Profile = Profile {
     request: Lasts::new(5, 0.1),
@@ -247,10 +255,11 @@ const PLAIN: Profile = Profile {
     ..CLOUD
 };
 
-/// What is known of this kind of provider.
+/// What is known of this kind of provider, and of one whose machines are containers.
 #[must_use]
-pub const fn profile(kind: ProviderKind) -> &'static Profile {
+pub const fn profile(kind: ProviderKind, containers: bool) -> &'static Profile {
     match kind {
+        ProviderKind::Libvirt if containers => &LXC,
         ProviderKind::Hetzner => &HETZNER,
         ProviderKind::Aws => &AWS,
         ProviderKind::Gcp => &GCP,

@@ -85,6 +85,7 @@ fn world(seed: u64) -> World {
         name: name.to_owned(),
         kind,
         quota: None,
+        containers: false,
     };
     World {
         cloud: Cloud::new(Seed(seed), KINDS.map(account)),

@@ -72,6 +72,56 @@ fn a_long_cut_costs_a_handshake() {
 }
 
 #[test]
+fn a_path_outside_the_mesh_can_be_cut_again_and_again() {
+    let mut net = net();
+    let mut far = node("far", "elsewhere", "fsn1", ProviderKind::Hetzner);
+    (far.meshed, far.place) = (false, None);
+    let far = net.add(far);
+    for round in 0..3 {
+        let (cut, hit) = net.inject(at(round * 1_000), Effect::Cut, |_, to| to.name == "far");
+        assert_eq!(hit, usize::from(far), "everybody's path to it");
+        assert_eq!(net.carry(at(round * 1_000), 0, far), None);
+        let opened = at(round * 1_000 + 600);
+        assert_eq!(net.lift(opened, cut), opened, "no handshake comes first");
+        assert!(net.carry(opened, 0, far).is_some());
+    }
+}
+
+#[test]
+fn what_was_measured_stands_in_the_place_of_the_catalogue() {
+    let mut net = net();
+    let (near, far) = (net.base_rtt(0, 1), net.base_rtt(1, 2));
+    net.measured(("htz", "aws"), Span::from_us(500));
+    assert_eq!(net.base_rtt(0, 1), Span::from_us(500));
+    assert_ne!(near, net.base_rtt(0, 1));
+    assert_eq!(net.base_rtt(1, 2), far, "another pair");
+    net.measured(("aws", "aws"), Span::from_ms(80));
+    assert_eq!(net.base_rtt(1, 2), Span::from_ms(80));
+    net.add(node("d", "aws", "eu-central-1", ProviderKind::Aws));
+    assert_eq!(
+        net.base_rtt(0, 3),
+        Span::from_us(500),
+        "also for new machines"
+    );
+}
+
+#[test]
+fn who_cannot_hear_is_soon_not_heard() {
+    let mut net = net();
+    let deaf = |from: &Endpoint, to: &Endpoint| from.name == "b" && to.name == "a";
+    let (cut, _) = net.inject(at(10), Effect::Cut, deaf);
+    assert!(net.carry(at(10), 0, 1).is_some(), "packets pass to b");
+    assert!(!net.is_unheard(at(10) + Span::from_ms(150), 0, 1));
+    assert!(net.is_unheard(at(10) + Span::from_ms(250), 0, 1));
+    assert!(
+        !net.is_unheard(at(11), 1, 0),
+        "a sends no acknowledgement late"
+    );
+    net.lift(at(20), cut);
+    assert!(!net.is_unheard(at(20), 0, 1));
+}
+
+#[test]
 fn faults_add_up_and_end_one_by_one() {
     let mut net = net();
     let before = net.base_rtt(0, 1);

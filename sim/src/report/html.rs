@@ -8,6 +8,7 @@ mod scale;
 
 use super::summary::{cause, counted};
 use super::tally::{ExpectationTally, RecoveryTally, Tally};
+use super::times::{Agreement, Row};
 use super::{Campaign, Suite, plain, shown_value, timeline};
 use crate::outcome::{Held, Run, Unit, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -79,6 +80,7 @@ fn suite(index: usize, suite: &Suite) -> Markup {
             }
             @if !tally.expectations.is_empty() { (expectations(&tally.expectations)) }
             @if !tally.recoveries.is_empty() { (recoveries(&tally.recoveries)) }
+            @if !suite.times.is_empty() { (times(&suite.times)) }
             @if !tally.failing.is_empty() { (failing(suite)) }
             @for (number, one) in suite.shown.iter().enumerate() {
                 (run(suite, one, &format!("s{index}r{number}")))
@@ -109,6 +111,38 @@ fn expectations(rows: &[ExpectationTally]) -> Markup {
                 (figures(row.values, row.unit))
             } } }
         } }
+    }
+}
+
+/// Predicted beside measured.
+fn times(rows: &[Row]) -> Markup {
+    html! {
+        div.wide { table {
+            caption {
+                "Predicted and measured, in seconds from the fault. Predicted: p50 (p10-p90) of "
+                "simulated runs. Measured: least / median / most. Ratio of medians; close: within "
+                "a fifth, or a tenth of a second."
+            }
+            thead { tr {
+                th scope="col" { "fault" } th scope="col" { "time" }
+                th.n scope="col" { "predicted" } th.n scope="col" { "measured" }
+                th.n scope="col" { "ratio" } th scope="col" { "prediction" }
+            } }
+            tbody { @for row in rows { tr {
+                td { (plain(&row.fault)) }
+                td { (plain(&row.what)) }
+                @for cell in row.cells() { td.n { (cell) } }
+                td { (agreement(row.verdict)) }
+            } } }
+        } }
+    }
+}
+
+fn agreement(verdict: Agreement) -> Markup {
+    match verdict {
+        Agreement::Close => html! { span.verdict.good { "✓ close" } },
+        Agreement::Off => html! { span.verdict.bad { "✗ off" } },
+        Agreement::Few | Agreement::Alone => html! { (verdict.name()) },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The machine-readable report: every run, and the figures over all of them.
 
 use super::tally::Tally;
+use super::times::Row;
 use super::{Campaign, Suite};
 use crate::outcome::{Run, Verdict};
 use serde::Serialize;
@@ -39,6 +40,8 @@ struct Scenario<'a> {
     manifest: String,
     #[serde(flatten)]
     tally: Tally,
+    #[serde(skip_serializing_if = "<[Row]>::is_empty")]
+    times: &'a [Row],
 }
 
 /// A campaign as JSON, indented. Ends with a line break.
@@ -84,6 +87,7 @@ fn scenario(suite: &Suite) -> Scenario<'_> {
         file: &suite.file,
         manifest: fingerprint(suite),
         tally: Tally::of(&suite.runs),
+        times: &suite.times,
     }
 }
 

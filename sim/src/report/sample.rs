@@ -200,6 +200,7 @@ pub(super) fn campaign() -> Campaign {
                 title: "Unavailable by design, and back after healing".to_owned(),
                 manifest: 0xfeed_f00d_0000_0001,
                 runs: vec![lost],
+                times: Vec::new(),
                 shown: Vec::new(),
             },
         ],
@@ -228,6 +229,7 @@ pub(super) fn hostile() -> Campaign {
             title: evil.to_owned(),
             manifest: 1,
             runs: vec![run.clone()],
+            times: Vec::new(),
             shown: vec![run],
         }],
     }

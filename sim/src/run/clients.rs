@@ -23,6 +23,7 @@ pub(super) fn population(clients: &Clients, site: u16, kind: RequestKind) -> Pop
         arrivals: Arrivals::Poisson,
         os_mix,
         request_timeout: clients.timeout.0,
+        work: clients.work.0,
         connect_timeout: clients.connect_timeout.map(|timeout| timeout.0),
         happy_eyeballs: match clients.happy_eyeballs {
             true => HappyEyeballs::DualStack { delay: HEAD_START },

@@ -2,9 +2,9 @@
 //! expectation needs to mean anything. All at once.
 
 use super::expect::bound;
-use crate::scenario::{Expectation, Fault, FaultVerb, Measure, Scenario, Start, Target};
+use crate::scenario::{Expectation, Fault, FaultVerb, Measure, Process, Scenario, Start, Target};
 use quorate_engine::diagnostic::{Finding, Path, nearest};
-use quorate_engine::manifest::Manifest;
+use quorate_engine::manifest::{Manifest, ProviderKind};
 use std::collections::BTreeSet;
 
 /// Every mistake, each with its place.
@@ -183,6 +183,7 @@ impl Judge<'_> {
             | FaultVerb::NodePause
             | FaultVerb::NodeReboot
             | FaultVerb::NodeDestroy => (fault.target.is_some(), "it needs a target in `where`"),
+            FaultVerb::ProcessKill | FaultVerb::ProcessPause => return self.process(fault, path),
             FaultVerb::Partition => (
                 two_sides(fault),
                 "it needs two targets in `between`, or `where`",
@@ -199,6 +200,47 @@ impl Judge<'_> {
         };
         if !ok {
             self.error("fault-incomplete", path, message, "add what is missing");
+        }
+    }
+
+    /// A fault of a process names it, whose it is, and lasts only as long as a process stands still.
+    fn process(&mut self, fault: &Fault, path: &Path) {
+        let Some(process) = fault.process else {
+            let message = "it needs to know which `process`";
+            let fix = "name one: etcd, kube-apiserver, kubelet, haproxy or name-server";
+            return self.error("fault-incomplete", path, message, fix);
+        };
+        let target = fault.target.clone().unwrap_or_default();
+        if fault.target.is_none() {
+            let message = "it needs a target in `where`";
+            self.error("fault-incomplete", path, message, "add what is missing");
+        }
+        if fault.verb == FaultVerb::ProcessKill && fault.lasts.is_some() {
+            let message = "a process that was killed is started again by whoever watches over it";
+            let fix = "leave `for` out, or let it stand still: `do: process.pause`";
+            self.error("fault-without-end", &path.field("for"), message, fix);
+        }
+        let at = path.field("where");
+        if process == Process::NameServer {
+            let spec = &self.manifest.spec;
+            let given = target.provider.as_deref();
+            let found = spec
+                .providers
+                .iter()
+                .find(|p| Some(p.name.as_str()) == given);
+            if found.is_none_or(|provider| provider.kind != ProviderKind::Builtin) {
+                let message = "only name servers of our own are processes that one can reach";
+                let fix = "name a provider of type `builtin` in `where`";
+                self.error("no-such-process", &at, message, fix);
+            }
+        } else if let Some(role) = target.role
+            && !process.runs_on(role)
+        {
+            let role = serde_json::to_string(&role).expect("a role is plain data");
+            let (name, role) = (process.name(), role.trim_matches('"'));
+            let message = format!("no {name} runs on machines of role {role}");
+            let fix = "give another role, or leave it out: who has the process is found";
+            self.error("no-such-process", &at.field("role"), message, fix);
         }
     }
 
@@ -241,6 +283,17 @@ impl Judge<'_> {
             );
         }
         let ways: Vec<&str> = ways.iter().map(String::as_str).collect();
+        for (index, known) in scenario.round_trips.iter().enumerate() {
+            let at = Path::root()
+                .field("roundTrips")
+                .index(index)
+                .field("between");
+            let providers = &self.manifest.spec.providers;
+            let names: Vec<&str> = providers.iter().map(|p| p.name.as_str()).collect();
+            for provider in &known.between {
+                self.known(&at, "provider", provider, &names);
+            }
+        }
         for (index, clients) in scenario.clients.iter().enumerate() {
             let at = path.index(index).field("through");
             self.known(&at, "role of a load balancer", &clients.through, &ways);

@@ -64,10 +64,15 @@ impl<'a> Play<'a> {
             patience: scenario.orchestrator.patience.0,
             restart: scenario.orchestrator.restart.0,
         };
+        let mut world = World::new(&settings);
+        for known in &scenario.round_trips {
+            let [a, b] = &known.between;
+            world.measured((a, b), known.rtt.0);
+        }
         Self {
             prepared,
             seed,
-            world: World::new(&settings),
+            world,
             zero: Time::ZERO,
             phases: Vec::new(),
             injected: Vec::new(),
@@ -157,6 +162,7 @@ impl<'a> Play<'a> {
             let site = Site {
                 name: clients.name.clone(),
                 rtt: clients.rtt.0,
+                caches: clients.caches,
             };
             let site = self.world.add_site(&site);
             let settings = population(clients, site, self.kind_of(clients));

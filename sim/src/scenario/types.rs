@@ -1,5 +1,6 @@
 //! The types of a `Scenario` file: the one source of its decoding and of its JSON Schema.
 
+use super::fault::Fault;
 use quorate_engine::manifest::ApiVersion;
 use quorate_engine::units::{Duration, Percent, Rate};
 use schemars::JsonSchema;
@@ -30,6 +31,9 @@ pub struct Scenario {
     /// Who uses the cluster.
     #[serde(default)]
     pub clients: Vec<Clients>,
+    /// Round trips between providers as they were measured, in the place of the catalogue's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub round_trips: Vec<RoundTrip>,
     /// How the orchestrator behaves.
     #[serde(default)]
     pub orchestrator: Orchestrator,
@@ -61,6 +65,16 @@ pub enum Start {
     Empty,
 }
 
+/// A measured round trip between the machines of two providers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoundTrip {
+    /// Both providers; the same one twice: inside it.
+    pub between: [String; 2],
+    /// There and back, at the median.
+    pub rtt: Duration,
+}
+
 /// A population of clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -81,15 +95,35 @@ pub struct Clients {
     /// of both families; clients without this use IPv4 alone.
     #[serde(default)]
     pub happy_eyeballs: bool,
+    /// Resolvers on their way keep answers for the record's TTL, and some of them longer; without,
+    /// each request asks the name servers.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub caches: bool,
     /// How long a connection attempt to one address may take; by default the system's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_timeout: Option<Duration>,
     /// How long a request may take altogether.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
+    /// What a request costs both ends beside the network and etcd: cryptography, and waiting for a
+    /// processor that others use, too.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub work: Duration,
     /// Round trip from the clients to the nearest load balancer.
     #[serde(default = "default_distance")]
     pub rtt: Duration,
+}
+
+pub(super) fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+fn is_nothing(value: &Duration) -> bool {
+    *value == Duration::default()
 }
 
 fn default_timeout() -> Duration {
@@ -175,186 +209,6 @@ pub struct Phase {
     /// It is known that the cluster cannot serve writes here: the phase passes exactly if so.
     #[serde(default)]
     pub unavailable_by_design: bool,
-}
-
-/// Something that goes wrong.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Fault {
-    /// What.
-    #[serde(rename = "do")]
-    pub verb: FaultVerb,
-    /// To whom.
-    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
-    pub target: Option<Target>,
-    /// Between whom: exactly two, for faults of the network.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub between: Vec<Target>,
-    /// For partitions: in both directions; else the second of `between` cannot reach the first.
-    #[serde(default = "yes")]
-    pub symmetric: bool,
-    /// Since the beginning of the phase.
-    #[serde(default)]
-    pub at: Duration,
-    /// Again and again, at this distance, from `at` to the end of the phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub every: Option<Duration>,
-    /// The distance is the mean of a Poisson process.
-    #[serde(default)]
-    pub poisson: bool,
-    /// Not before this holds; `at` counts from then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<Condition>,
-    /// How long it lasts; by default until the end of the phase.
-    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
-    pub lasts: Option<Duration>,
-    /// For provider outages: what is hit. By default both.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub planes: Vec<Plane>,
-    /// For errors, lost replies and packet loss: how many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share: Option<Percent>,
-    /// For delays: what is added one way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub add: Option<Duration>,
-    /// For delays: uniformly more, up to this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jitter: Option<Duration>,
-    /// For throttles: requests allowed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<Rate>,
-    /// For quotas: machines allowed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-    /// For crashes of the orchestrator: before which entry of its journal; by default every one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entry: Option<u32>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// What can go wrong.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub enum FaultVerb {
-    /// A provider, or a part of it, is gone.
-    #[serde(rename = "provider.outage")]
-    ProviderOutage,
-    /// A provider's API takes fewer requests.
-    #[serde(rename = "provider.api-throttle")]
-    ApiThrottle,
-    /// A provider's API answers a share of requests with 5xx.
-    #[serde(rename = "provider.api-error")]
-    ApiError,
-    /// A share of replies of a provider's API never arrives; the work may be done or not.
-    #[serde(rename = "provider.lost-reply")]
-    LostReply,
-    /// A provider gives no more than so many machines.
-    #[serde(rename = "provider.quota")]
-    Quota,
-    /// A provider has no machines left.
-    #[serde(rename = "provider.stock-out")]
-    StockOut,
-    /// Power cut: at the end of the fault the machine starts again.
-    #[serde(rename = "node.kill")]
-    NodeKill,
-    /// The machine stands still, and goes on where it was.
-    #[serde(rename = "node.pause")]
-    NodePause,
-    /// The machine restarts.
-    #[serde(rename = "node.reboot")]
-    NodeReboot,
-    /// The machine and its disk are gone for good.
-    #[serde(rename = "node.destroy")]
-    NodeDestroy,
-    /// No packet passes.
-    #[serde(rename = "net.partition")]
-    Partition,
-    /// Packets take longer.
-    #[serde(rename = "net.delay")]
-    Delay,
-    /// Packets are lost.
-    #[serde(rename = "net.loss")]
-    Loss,
-    /// A DNS provider answers no queries and takes no changes.
-    #[serde(rename = "dns.outage")]
-    DnsOutage,
-    /// The orchestrator dies, and starts again from its journal.
-    #[serde(rename = "orchestrator.crash")]
-    OrchestratorCrash,
-}
-
-/// What of a provider is hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Plane {
-    /// Its API.
-    Control,
-    /// Its machines and their network.
-    Data,
-}
-
-/// Whom a fault hits. Every field that is given must fit.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Target {
-    /// A provider's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
-    /// A region.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// A zone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// A pool's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pool: Option<String>,
-    /// A machine, as `pool/number`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What its nodes do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<quorate_engine::manifest::Role>,
-    /// A label of its nodes, as `key=value`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// How many of those that fit.
-    pub pick: Pick,
-}
-
-/// How many of those that fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pick {
-    /// Every one.
-    #[default]
-    All,
-    /// One, at random.
-    One,
-    /// Fewer than half, at random.
-    Minority,
-    /// More than half, at random.
-    Majority,
-    /// The machine whose etcd member leads.
-    Leader,
-}
-
-/// What must hold before a fault begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Condition {
-    /// The world is as desired.
-    Converged,
-    /// The orchestrator carries out a plan.
-    Changing,
-    /// etcd has no leader.
-    Leaderless,
-    /// etcd takes a learner in.
-    LearnerInFlight,
 }
 
 /// Something that somebody changes on purpose.

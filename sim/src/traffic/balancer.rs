@@ -260,6 +260,18 @@ impl Balancers {
             .collect()
     }
 
+    /// A load balancer's process has begun anew.
+    pub(crate) fn restarted(&mut self, host: u16) {
+        let roles = self.hosts.get_mut(usize::from(host));
+        for forward in roles.into_iter().flatten().flatten() {
+            let rise = forward.settings.rise;
+            for backend in forward.backends.iter_mut().flatten() {
+                backend.health = rise;
+            }
+            forward.list_up();
+        }
+    }
+
     /// Takes a load balancer away with all its roles.
     pub(crate) fn remove(&mut self, host: u16) {
         if let Some(roles) = self.hosts.get_mut(usize::from(host)) {

@@ -58,6 +58,11 @@ impl Balancers {
             ground.after(interval, TrafficEvent::Check(at));
             return None;
         }
+        if ground.stands_still(at.balancer, Service::LoadBalancer) {
+            let interval = forward.settings.interval;
+            ground.after(interval, TrafficEvent::Check(at));
+            return None;
+        }
         match look(ground, forward, at.balancer, host) {
             Found::Well => self.finish(ground, at, true, restful),
             Found::Bad(after) => {

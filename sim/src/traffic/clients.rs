@@ -61,6 +61,8 @@ pub struct PopulationSettings {
     pub connections: u16,
     /// A new connection takes one more round trip, of TLS 1.3.
     pub tls: bool,
+    /// What a request costs both ends beside the network: cryptography, queues for a processor.
+    pub work: Span,
 }
 
 impl Default for PopulationSettings {
@@ -80,6 +82,7 @@ impl Default for PopulationSettings {
             keep_alive: 0.0,
             connections: 0,
             tls: true,
+            work: Span::ZERO,
         }
     }
 }

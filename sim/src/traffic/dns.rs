@@ -136,11 +136,14 @@ impl RecordSet {
 struct Planes {
     control: bool,
     data: bool,
+    /// Queries are taken, and not answered yet.
+    still: bool,
 }
 
 const ALL_UP: Planes = Planes {
     control: true,
     data: true,
+    still: false,
 };
 
 /// All zones of all providers.
@@ -259,6 +262,19 @@ impl Dns {
         }
     }
 
+    /// The name servers of a provider stand still, or go on.
+    pub(crate) fn set_still(&mut self, provider: u16, still: bool) {
+        self.planes.entry(provider).or_insert(ALL_UP).still = still;
+    }
+
+    /// Whether the name servers of a record take queries and answer none.
+    pub(crate) fn stands_still(&self, record: u16) -> bool {
+        let set = &self.records[usize::from(record)];
+        self.planes
+            .get(&set.settings.provider)
+            .is_some_and(|planes| planes.still)
+    }
+
     /// The planes of a provider go down or come back.
     pub(crate) fn set_planes(
         &mut self,
@@ -267,7 +283,14 @@ impl Dns {
         control: bool,
         data: bool,
     ) {
-        let before = self.planes.insert(provider, Planes { control, data });
+        let before = self.planes.insert(
+            provider,
+            Planes {
+                control,
+                data,
+                still: false,
+            },
+        );
         if control && !before.unwrap_or(ALL_UP).control {
             for record in 0..self.records.len() {
                 let set = &mut self.records[record];
@@ -328,12 +351,15 @@ impl Dns {
         let (ok, takes) = match trip {
             Some(trip) if trip <= timeout => {
                 let listens = ground.listens(at.host, Service::LoadBalancer);
+                let still = ground.stands_still(at.host, Service::LoadBalancer);
                 let ok = listens
                     && match settings.probe {
                         DnsProbe::Handshake => true,
-                        DnsProbe::LiveBackend { role } => balancers.has_live(at.host, role),
+                        DnsProbe::LiveBackend { role } => {
+                            !still && balancers.has_live(at.host, role)
+                        }
                     };
-                (ok, trip)
+                (ok, if ok || !still { trip } else { timeout })
             }
             Some(_) | None => (false, timeout),
         };

@@ -101,7 +101,7 @@ impl Traffic {
         }
     }
 
-    fn finish<G: Ground>(&mut self, ground: &mut G, slot: u32, outcome: Outcome) {
+    pub(super) fn finish<G: Ground>(&mut self, ground: &mut G, slot: u32, outcome: Outcome) {
         let journey = &mut self.journeys[slot as usize];
         assert!(journey.is_open, "a request ended twice");
         journey.is_open = false;

@@ -255,6 +255,11 @@ pub trait Ground {
     /// Whether the process accepts connections. If not, and the path is open: refused by a reset.
     fn listens(&self, host: u16, what: Service) -> bool;
 
+    /// Whether a listening process stands still: its kernel takes connections, nobody answers.
+    fn stands_still(&self, _host: u16, _what: Service) -> bool {
+        false
+    }
+
     /// What the health endpoint of a listening process answers.
     fn health(&self, host: u16, what: Service, probe: Probe) -> Health;
 

@@ -53,6 +53,9 @@ pub(crate) enum Step {
     Done(Outcome),
 }
 
+/// How often it is looked whether a process that stands still goes on.
+const LOOK: Span = Span::from_ms(20);
+
 /// Nobody, among machines.
 const NOBODY: u16 = u16::MAX;
 
@@ -147,13 +150,21 @@ impl Journey {
         established && self.balancer == balancer && self.backend == backend
     }
 
-    /// A machine has lost its state: connections through it will never be answered.
-    pub(crate) fn host_lost(&mut self, host: u16) {
+    /// Whether it has a connection that this machine keeps, as load balancer or behind it.
+    pub(crate) fn is_carried_by(&self, host: u16) -> bool {
         let dialling = self.stage == Stage::Dial && self.balancer == host;
         let through = self.balancer == host || self.backend == host;
-        if dialling || (through && self.goes_through(self.balancer, self.backend)) {
-            self.doomed = true;
-        }
+        dialling || (through && self.goes_through(self.balancer, self.backend))
+    }
+
+    /// The load balancer that it came to.
+    pub(crate) fn balancer(&self) -> u16 {
+        self.balancer
+    }
+
+    /// A machine has lost its state: connections through it will never be answered.
+    pub(crate) fn host_lost(&mut self, host: u16) {
+        self.doomed |= self.is_carried_by(host);
     }
 
     /// The world's answer is there. False if nobody waits for it any more.
@@ -221,6 +232,7 @@ impl Journey {
                         self.stage = Stage::Resolve { silences };
                         return Step::Wait(after);
                     }
+                    Lookup::Held => return Step::Wait(LOOK),
                     Lookup::Failed => return Step::Done(Err(Cause::Dns)),
                 }
             }

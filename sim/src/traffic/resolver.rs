@@ -16,6 +16,8 @@ pub struct ResolverSettings {
     pub site: u16,
     /// How many; each with its own cache.
     pub resolvers: u16,
+    /// They keep answers at all; without, they are the clients' own libraries.
+    pub caches: bool,
     /// No answer is kept for less.
     pub ttl_floor: Span,
     /// The share of resolvers that keep answers for longer than their TTL. 8.74 % of 8,524
@@ -34,11 +36,28 @@ pub struct ResolverSettings {
     pub failure_ttl: Span,
 }
 
+impl ResolverSettings {
+    /// Clients that ask the name servers themselves: no cache, and the patience of `resolv.conf(5)`
+    /// by default, 5 s for each of two queries.
+    #[must_use]
+    pub fn uncached(site: u16) -> Self {
+        Self {
+            site,
+            caches: false,
+            query_timeout: Span::from_secs(5),
+            attempts: 2,
+            failure_ttl: Span::ZERO,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for ResolverSettings {
     fn default() -> Self {
         Self {
             site: 0,
             resolvers: 100,
+            caches: true,
             ttl_floor: Span::ZERO,
             extending_share: 0.0874,
             extended_ttl: Span::from_secs(600),
@@ -77,6 +96,8 @@ pub(crate) enum Lookup {
     Answer(Answer, Span),
     /// Silence: ask again after this long.
     Again(Span),
+    /// The name servers stand still and keep the query: they answer when they go on.
+    Held,
     /// SERVFAIL.
     Failed,
 }
@@ -138,14 +159,16 @@ impl Resolvers {
             return stale_or_failed(settings, entry, now);
         }
         let servers = End::DnsProvider(dns.provider(record));
-        let reached = ground
-            .round_trip(End::Client(settings.site), servers)
-            .filter(|_| dns.answers(record));
+        let path = ground.round_trip(End::Client(settings.site), servers);
+        let reached = path.filter(|_| dns.answers(record) && !dns.stands_still(record));
         if let Some(trip) = reached {
             let (answer, ttl) = dns.published(record);
             let mut kept = ttl.max(settings.ttl_floor);
             if *extends {
                 kept = kept.max(settings.extended_ttl);
+            }
+            if !settings.caches {
+                return Lookup::Answer(answer, trip);
             }
             *entry = Entry {
                 answer,
@@ -153,6 +176,9 @@ impl Resolvers {
                 dead_until: Time::ZERO,
             };
             return Lookup::Answer(answer, trip);
+        }
+        if path.is_some() && dns.stands_still(record) {
+            return Lookup::Held;
         }
         if tries < settings.attempts {
             return Lookup::Again(settings.query_timeout);

@@ -1,6 +1,7 @@
 //! What a change in one model means to the others: machines come and go, things are installed,
 //! records change, leaders rise and fall.
 
+use super::processes::API_START;
 use super::watch::Invariant;
 use super::{Happening, World};
 use crate::cloud::Change;
@@ -16,12 +17,6 @@ use quorate_engine::{catalog, manifest};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-/// From power-on to a running etcd: container runtime, kubelet, static pod. Measured on a lab of
-/// LXC machines: 9.2 to 15.8 s from start to a member with a leader.
-const ETCD_START: (Span, Span) = (Span::from_secs(7), Span::from_secs(12));
-
-/// From etcd to an API server that serves.
-const API_START: Span = Span::from_secs(3);
 
 impl World {
     pub(super) fn on_change(&mut self, change: Change) {
@@ -65,20 +60,13 @@ impl World {
         let state = self.stage.host_mut(host);
         state.alive = true;
         state.paused = false;
+        state.processes.forget();
         state.boot += 1;
         let boot = state.boot;
         self.with_kube(|kube, ground| kube.host_started(ground, host));
         let start = self.start_delay(host, boot);
         self.stage.after(start, Happening::Boot(host, boot));
         self.paths_changed();
-    }
-
-    fn start_delay(&self, host: u16, boot: u32) -> Span {
-        let entity = u64::from(host) << 32 | u64::from(boot);
-        self.stage
-            .seed
-            .stream_of(entity, "boot")
-            .between(ETCD_START.0, ETCD_START.1)
     }
 
     fn new_host(&mut self, machine: &ResourceId) -> u16 {

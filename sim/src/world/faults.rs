@@ -5,7 +5,7 @@ use super::stage::Host;
 use crate::cloud::{Down, Scope, Trouble, TroubleId};
 use crate::net::{Effect, Endpoint, FaultId};
 use crate::outcome::Track;
-use crate::scenario::{Condition, Fault, FaultVerb, Pick, Plane, Target};
+use crate::scenario::{Condition, Fault, FaultVerb, Pick, Plane, Process, Target};
 use quorate_engine::random::{Stream, shuffle};
 use quorate_engine::resource::{ResourceId, Spec};
 use quorate_engine::time::Span;
@@ -19,6 +19,8 @@ pub struct Applied {
     down: Vec<ResourceId>,
     paused: Vec<ResourceId>,
     dns: Vec<String>,
+    still: Vec<(u16, Process)>,
+    still_names: Vec<u16>,
     /// Whom or what it hit, for the timeline.
     pub label: String,
 }
@@ -48,6 +50,7 @@ impl World {
             | FaultVerb::NodePause
             | FaultVerb::NodeReboot
             | FaultVerb::NodeDestroy => self.strike(fault, luck),
+            FaultVerb::ProcessKill | FaultVerb::ProcessPause => self.hit_process(fault, luck),
             FaultVerb::Partition | FaultVerb::Delay | FaultVerb::Loss => self.impair(fault, luck),
             FaultVerb::DnsOutage => self.dns_outage(fault),
             FaultVerb::OrchestratorCrash => {
@@ -74,7 +77,9 @@ impl World {
             || !applied.links.is_empty()
             || !applied.down.is_empty()
             || !applied.paused.is_empty()
-            || !applied.dns.is_empty();
+            || !applied.dns.is_empty()
+            || !applied.still.is_empty()
+            || !applied.still_names.is_empty();
         if !lasting {
             return;
         }
@@ -95,6 +100,12 @@ impl World {
         }
         for machine in applied.paused {
             self.with_cloud(|cloud, ground| cloud.resume(ground, &machine));
+        }
+        for (host, process) in applied.still {
+            self.thaw(host, process);
+        }
+        for number in applied.still_names {
+            self.traffic.set_names_still(number, false);
         }
         for provider in applied.dns {
             let number = self.dns_provider(&provider);
@@ -217,7 +228,7 @@ impl World {
 
     fn strike(&mut self, fault: &Fault, luck: &mut Stream) -> Option<Applied> {
         let target = fault.target.clone().unwrap_or_default();
-        let machines = self.pick(&target, luck);
+        let machines = self.pick(&target, None, luck);
         let mut applied = Applied::default();
         let mut hit = Vec::new();
         for machine in machines {
@@ -247,13 +258,64 @@ impl World {
         (!hit.is_empty()).then_some(applied)
     }
 
-    /// Machines that exist and fit, picked as asked, in order of id.
-    fn pick(&self, target: &Target, luck: &mut Stream) -> Vec<ResourceId> {
+    fn hit_process(&mut self, fault: &Fault, luck: &mut Stream) -> Option<Applied> {
+        let process = fault.process?;
+        if process == Process::NameServer {
+            return self.hit_names(fault);
+        }
+        let kills = fault.verb == FaultVerb::ProcessKill;
+        let target = fault.target.clone().unwrap_or_default();
+        let mut applied = Applied::default();
+        let mut hit = Vec::new();
+        for machine in self.pick(&target, Some(process), luck) {
+            let host = self.stage.find(&machine).expect("who is picked exists");
+            if kills && self.kill_process(host, process) {
+                hit.push(super::stage::label(&machine));
+            } else if !kills && self.freeze(host, process) {
+                hit.push(super::stage::label(&machine));
+                applied.still.push((host, process));
+            }
+        }
+        let what = if kills { "killed" } else { "stands still" };
+        applied.label = format!("{}: {} {what}", hit.join(", "), process.name());
+        (!hit.is_empty()).then_some(applied)
+    }
+
+    /// Name servers of ours: nobody answers, until they are back or go on.
+    fn hit_names(&mut self, fault: &Fault) -> Option<Applied> {
+        let provider = fault.target.as_ref()?.provider.clone()?;
+        let number = self.dns_numbers.get(&provider).copied()?;
+        let mut applied = Applied {
+            label: format!("{provider}: name servers stand still"),
+            ..Applied::default()
+        };
+        if fault.verb == FaultVerb::ProcessKill {
+            applied.label = format!("{provider}: name servers killed");
+            self.with_traffic(|traffic, ground| {
+                traffic.set_dns_planes(ground, number, true, false);
+            });
+            let back = self.names_back();
+            self.stage.after(back, super::Happening::NamesBack(number));
+        } else {
+            self.traffic.set_names_still(number, true);
+            applied.still_names.push(number);
+        }
+        Some(applied)
+    }
+
+    /// Machines that exist, fit and have the process, picked as asked, in order of id.
+    fn pick(
+        &self,
+        target: &Target,
+        process: Option<Process>,
+        luck: &mut Stream,
+    ) -> Vec<ResourceId> {
         let mut fitting: Vec<ResourceId> = self
             .stage
             .by_machine
             .iter()
             .filter(|(_, host)| self.fits(target, **host))
+            .filter(|(machine, _)| process.is_none_or(|process| self.carries(machine, process)))
             .map(|(machine, _)| machine.clone())
             .collect();
         let count = match target.pick {
@@ -289,6 +351,14 @@ impl World {
             && self.fits_label(target, pool)
     }
 
+    fn carries(&self, machine: &ResourceId, process: Process) -> bool {
+        let fact = self.cloud.machine(machine);
+        fact.is_some_and(|fact| match &fact.resource.spec {
+            Spec::Machine { roles, .. } => roles.iter().any(|role| process.runs_on(*role)),
+            _ => false,
+        })
+    }
+
     fn fits_role(&self, target: &Target, host: &Host) -> bool {
         let Some(role) = target.role else { return true };
         let fact = self.cloud.machine(&host.machine);
@@ -309,7 +379,7 @@ impl World {
 
     /// Endpoint names on one side of a fault of the network.
     fn side(&self, target: &Target, luck: &mut Stream) -> BTreeSet<String> {
-        let machines = self.pick(target, luck);
+        let machines = self.pick(target, None, luck);
         let hosts = machines
             .iter()
             .filter_map(|machine| self.stage.find(machine));

@@ -1,11 +1,12 @@
 //! What each model stands on: its own view of the rest of the world.
 
-use super::stage::{ORCHESTRATOR, Stage};
+use super::stage::{ORCHESTRATOR, Stage, State};
 use super::{Cross, Happening};
 use crate::cloud::{self, CloudEvent};
 use crate::etcd::{self, Etcd, EtcdEvent, EtcdNote, MemberId};
 use crate::kube::{self, DrainOutcome, Kube, KubeEvent, KubeNote, Seat, WorkloadId};
 use crate::outcome::Track;
+use crate::scenario::Process;
 use crate::traffic::{
     self, End, Health, Path, Probe, Request, RequestKind, Served, Service, TrafficEvent,
     TrafficNote,
@@ -43,7 +44,12 @@ impl etcd::Ground for EtcdGround<'_> {
         if !self.stage.runs(to) {
             return None;
         }
-        self.stage.net.carry(self.stage.queue.now(), from, to)
+        let now = self.stage.queue.now();
+        // Members speak over TCP.
+        if self.stage.net.is_unheard(now, from, to) {
+            return None;
+        }
+        self.stage.net.carry(now, from, to)
     }
 
     fn fsync(&mut self, member: MemberId) -> Span {
@@ -70,6 +76,8 @@ pub(super) fn led(etcd: Option<&Etcd>, stage: &Stage, host: u16) -> bool {
 pub(super) fn api_writable(etcd: Option<&Etcd>, stage: &Stage, from: Seat) -> bool {
     let able = |host: u16| stage.api_up(host) && led(etcd, stage, host);
     match from {
+        // A node speaks through its kubelet.
+        Seat::Node(node) if stage.state(node, Process::Kubelet) != State::Well => false,
         Seat::Node(node) => stage.api_hosts().any(|host| {
             let near = host == node || (stage.reaches(node, host) && stage.linked(node, host));
             able(host) && near
@@ -167,12 +175,27 @@ impl traffic::Ground for TrafficGround<'_> {
 
     fn listens(&self, host: u16, what: Service) -> bool {
         match what {
-            Service::LoadBalancer | Service::Ingress => self.stage.runs(host),
-            Service::Api => self.stage.api_up(host),
+            Service::LoadBalancer => {
+                self.stage.runs(host) && self.stage.state(host, Process::Haproxy) != State::Dead
+            }
+            Service::Ingress => self.stage.runs(host),
+            Service::Api => self.stage.api_listens(host),
         }
     }
 
+    fn stands_still(&self, host: u16, what: Service) -> bool {
+        let process = match what {
+            Service::LoadBalancer => Process::Haproxy,
+            Service::Api => Process::KubeApiserver,
+            Service::Ingress => return false,
+        };
+        self.stage.state(host, process) == State::Still
+    }
+
     fn health(&self, host: u16, what: Service, probe: Probe) -> Health {
+        if self.stands_still(host, what) {
+            return Health::Silent;
+        }
         match (what, probe) {
             (Service::Api, Probe::Ready) if !led(self.etcd, self.stage, host) => Health::Silent,
             (Service::Api | Service::LoadBalancer | Service::Ingress, _) => Health::Ready,
@@ -180,9 +203,17 @@ impl traffic::Ground for TrafficGround<'_> {
     }
 
     fn serve(&mut self, request: Request, host: u16) -> Served {
+        let api = request.kind != RequestKind::Ingress;
+        if api && self.stands_still(host, Service::Api) {
+            return Served::Later;
+        }
         match request.kind {
             RequestKind::Ingress => self.ingress(request, host),
             RequestKind::ApiRead => Served::After(self.stage.service(API_READ)),
+            // The API server waits for its member, and its client for both.
+            RequestKind::ApiWrite if self.stage.state(host, Process::Etcd) == State::Still => {
+                Served::Later
+            }
             RequestKind::ApiWrite => {
                 self.stage.outbox.push_back(Cross::Write {
                     request: request.id,

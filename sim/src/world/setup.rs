@@ -12,7 +12,7 @@ use crate::traffic::{PopulationSettings, ResolverSettings, Target, Traffic};
 use quorate_engine::engine::etcd_version;
 use quorate_engine::engine::{Mode, Task};
 use quorate_engine::exec::{Guard, Limits};
-use quorate_engine::manifest::Manifest;
+use quorate_engine::manifest::{Manifest, Provider, ProviderKind};
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::resource::{Resource, ResourceId, Spec};
@@ -43,6 +43,8 @@ pub struct Site {
     pub name: String,
     /// Round trip to the load balancers.
     pub rtt: Span,
+    /// Resolvers keep answers for its clients.
+    pub caches: bool,
 }
 
 /// Round trip between the orchestrator and anything.
@@ -93,6 +95,7 @@ impl World {
                 name,
                 kind,
                 quota: None,
+                containers: containers(provider),
             });
             if kind.has_dns() && !self.dns_numbers.contains_key(&provider.name) {
                 let endpoint = self
@@ -129,6 +132,11 @@ impl World {
         }
     }
 
+    /// Takes a round trip between the machines of two providers as measured.
+    pub fn measured(&mut self, between: (&str, &str), rtt: Span) {
+        self.stage.net.measured(between, rtt);
+    }
+
     /// Adds a place where clients are, with resolvers of its own.
     pub fn add_site(&mut self, site: &Site) -> u16 {
         let endpoint = self
@@ -136,9 +144,12 @@ impl World {
             .add_endpoint(far(&format!("clients.{}", site.name), site.rtt));
         let number = self.stage.sites.len() as u16;
         self.stage.sites.push(endpoint);
-        let settings = ResolverSettings {
-            site: number,
-            ..ResolverSettings::default()
+        let settings = match site.caches {
+            true => ResolverSettings {
+                site: number,
+                ..ResolverSettings::default()
+            },
+            false => ResolverSettings::uncached(number),
         };
         let resolvers = self.traffic.add_resolvers(settings);
         assert_eq!(resolvers, number, "each site has one group of resolvers");
@@ -304,6 +315,12 @@ impl World {
             ("etcd".to_owned(), etcd_version(&self.manifest).to_string()),
         ]
     }
+}
+
+/// libvirt's LXC driver makes containers.
+fn containers(provider: &Provider) -> bool {
+    let endpoint = provider.endpoint.as_deref().unwrap_or_default();
+    provider.kind == ProviderKind::Libvirt && endpoint.starts_with("lxc")
 }
 
 /// An endpoint whose distance to everything is given.

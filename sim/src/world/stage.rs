@@ -4,11 +4,13 @@
 //! handed on between two events.
 
 use super::mesh::MeshEnd;
+use super::processes::Processes;
 use super::{Cross, Happening};
 use crate::etcd::MemberId;
 use crate::kernel::{Chain, Queue};
 use crate::net::{Endpoint, Net, Place};
 use crate::outcome::{Note, Track};
+use crate::scenario::Process;
 use quorate_engine::random::{Seed, Stream};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::time::{Span, Time};
@@ -16,6 +18,18 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The endpoint of the orchestrator.
 pub(crate) const ORCHESTRATOR: u16 = 0;
+
+/// How a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum State {
+    /// It runs.
+    #[default]
+    Well,
+    /// It is gone: the kernel refuses whoever wants to speak to it.
+    Dead,
+    /// It stands still: the kernel takes connections for it, and nobody answers them.
+    Still,
+}
 
 /// A machine, as the models that run on it see it. Its number is its endpoint's.
 #[derive(Debug, Clone)]
@@ -34,6 +48,8 @@ pub(crate) struct Host {
     pub(crate) member: Option<MemberId>,
     /// Counts boots: timers of earlier ones are void.
     pub(crate) boot: u32,
+    /// Processes that a fault has touched.
+    pub(crate) processes: Processes,
 }
 
 impl Host {
@@ -150,6 +166,7 @@ impl Stage {
             mesh: MeshEnd::default(),
             member: None,
             boot: 0,
+            processes: Processes::default(),
         }));
         assert_eq!(
             usize::from(number) + 1,
@@ -187,8 +204,20 @@ impl Stage {
 
     /// Whether the API server on a host serves.
     pub(crate) fn api_up(&self, host: u16) -> bool {
-        let serves = |host: &Host| host.runs() && host.api_from.is_some_and(|at| at <= self.now());
-        self.host(host).is_some_and(serves)
+        self.api_listens(host) && self.state(host, Process::KubeApiserver) == State::Well
+    }
+
+    /// Whether the API server on a host takes connections.
+    pub(crate) fn api_listens(&self, host: u16) -> bool {
+        let begun = |host: &Host| host.runs() && host.api_from.is_some_and(|at| at <= self.now());
+        self.host(host).is_some_and(begun)
+            && self.state(host, Process::KubeApiserver) != State::Dead
+    }
+
+    /// How a process on a host is.
+    pub(crate) fn state(&self, host: u16, process: Process) -> State {
+        self.host(host)
+            .map_or(State::Well, |host| host.processes.state(process))
     }
 
     /// Hosts with an API server, running or not.

@@ -83,6 +83,8 @@ fn kind(event: &Happening) -> usize {
         Happening::Control(_) => 16,
         Happening::Boot(..)
         | Happening::ApiUp(..)
+        | Happening::Respawn(..)
+        | Happening::NamesBack(_)
         | Happening::PathsChanged
         | Happening::Linked => 17,
     }

@@ -99,16 +99,16 @@ async fn a_wall_stops_what_it_should_lets_ssh_pass_and_is_taken_away() {
         (others, true),
     ];
     for (stops, passes) in cases {
-        inside(pid, &build("t1", &stops, 60)).await.unwrap();
+        inside(pid, false, &build("t1", &stops, 60)).await.unwrap();
         assert!(room.has_table());
         assert_eq!(answers(1, 80), passes, "{stops:?}");
         assert!(answers(1, 22), "ssh passes: {stops:?}");
         let raze = job("raze", RAZE).with("Q_KEY", "t1".to_owned());
         let raze = raze.with("Q_INSIDE", "1".to_owned());
-        inside(pid, &raze).await.unwrap();
+        inside(pid, false, &raze).await.unwrap();
         assert!(answers(1, 80) && !room.has_table());
         assert!(!std::path::Path::new("/run/quorate-drill-t1.pid").exists());
-        inside(pid, &raze).await.expect("taken away twice");
+        inside(pid, false, &raze).await.expect("taken away twice");
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_wall_falls_by_itself() {
         return;
     };
     let pid = room.inhabitant.id();
-    inside(pid, &build("t2", &Stops::Everything, 2))
+    inside(pid, false, &build("t2", &Stops::Everything, 2))
         .await
         .unwrap();
     assert!(!answers(2, 80) && room.has_table());
@@ -150,7 +150,7 @@ async fn packets_are_late_or_it_is_said_why_not() {
         .with("Q_KEY", "t3".to_owned())
         .with("Q_OWN", "10.209.3.2".to_owned());
     let prio = format!("ip netns exec {} tc qdisc show | grep -q 7a1:", room.name);
-    match inside(pid, &late).await {
+    match inside(pid, false, &late).await {
         Ok(()) => {
             let begun = Instant::now();
             assert!(answers(3, 80));
@@ -163,7 +163,7 @@ async fn packets_are_late_or_it_is_said_why_not() {
         }
         Err(other) => panic!("{other}"),
     }
-    inside(pid, &mend).await.unwrap();
+    inside(pid, false, &mend).await.unwrap();
     assert!(!sh(&prio), "nothing of it is left");
 }
 
@@ -314,4 +314,113 @@ async fn a_machine_s_power_is_cut_it_is_paused_walled_in_and_all_is_undone() {
     // What is off has no wall.
     lab.strike(&cut).await.unwrap();
     lab.heal(&wall.undo()).await.unwrap();
+}
+
+/// A process called `etcd` in a process namespace of its own; gone when dropped.
+struct Alone {
+    outer: std::process::Child,
+    /// Its number outside.
+    pid: u32,
+    _dir: tempfile::TempDir,
+}
+
+impl Alone {
+    fn new() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("etcd");
+        std::fs::copy("/bin/sleep", &name).ok()?;
+        let mut outer = Sync::new("unshare")
+            .args([
+                "--fork",
+                "--pid",
+                "--mount-proc",
+                "--kill-child",
+                "sh",
+                "-c",
+            ])
+            .arg(format!("{} 60 & wait; sleep 60", name.display()))
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let children = |pid: u32| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            let first = text.ok()?.split_whitespace().next()?.parse().ok()?;
+            Some::<u32>(first)
+        };
+        for _ in 0..100 {
+            let shell = children(outer.id());
+            if let (Some(shell), true) = (shell, shell.and_then(children).is_some()) {
+                return Some(Self {
+                    outer,
+                    pid: shell,
+                    _dir: dir,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        outer.kill().ok();
+        outer.wait().ok();
+        eprintln!("SKIPPED: process namespaces need root and unshare(1)");
+        None
+    }
+
+    /// The state letter of its process; none if there is none.
+    fn state(&self) -> Option<char> {
+        let pid = self.pid;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let child: u32 = text.split_whitespace().next()?.parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        if !stat.contains("(etcd)") {
+            return None;
+        }
+        stat.rsplit_once(')')?.1.trim_start().chars().next()
+    }
+
+    async fn becomes(&self, state: Option<char>) -> bool {
+        for _ in 0..100 {
+            if self.state() == state {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        eprintln!("it is {:?}", self.state());
+        false
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.outer.kill().unwrap();
+        self.outer.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_process_stands_still_goes_on_and_dies() {
+    let Some(alone) = Alone::new() else {
+        return;
+    };
+    let job = |script| {
+        on_process("touch a process", script, Named::Etcd).with("Q_INSIDE", "1".to_owned())
+    };
+    let still = |key: &str, seconds: u64| {
+        let job = job(STILL).with("Q_KEY", key.to_owned());
+        job.with("Q_SECONDS", seconds.to_string())
+    };
+    inside(alone.pid, true, &still("p1", 60)).await.unwrap();
+    assert!(alone.becomes(Some('T')).await);
+    let go = job(GO).with("Q_KEY", "p1".to_owned());
+    inside(alone.pid, true, &go).await.unwrap();
+    assert!(alone.becomes(Some('S')).await);
+    assert!(!std::path::Path::new("/run/quorate-drill-p1.pid").exists());
+    inside(alone.pid, true, &still("p2", 1)).await.unwrap();
+    assert!(alone.becomes(Some('T')).await);
+    assert!(alone.becomes(Some('S')).await, "it goes on by itself");
+    inside(alone.pid, true, &job(IS_BACK)).await.unwrap();
+    inside(alone.pid, true, &job(KILL)).await.unwrap();
+    assert!(alone.becomes(None).await);
+    let again = inside(alone.pid, true, &job(IS_BACK)).await.unwrap_err();
+    assert!(matches!(again, Refused::Failed(_)), "{again:?}");
+    let nobody = inside(alone.pid, true, &job(KILL)).await.unwrap_err();
+    assert!(matches!(nobody, Refused::Cannot(_)), "{nobody:?}");
 }

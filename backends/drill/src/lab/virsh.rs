@@ -113,14 +113,15 @@ pub(super) async fn power_cut(domain: &Domain) -> Result<Instant, String> {
     if !status.success() {
         return Err(format!("kill -KILL {pid}: {status}"));
     }
-    let begun = Instant::now();
+    // From now on nothing in it runs any more, or for the milliseconds until it is scheduled; that all
+    // of it is gone, memory and mounts, may take seconds.
+    let died = Instant::now();
     while !dead(pid) {
-        if begun.elapsed() > LIMIT {
+        if died.elapsed() > LIMIT {
             return Err(format!("{}: process {pid} does not die", domain.name));
         }
         tokio::time::sleep(LOOK).await;
     }
-    let died = Instant::now();
     // Until libvirt knows, a start would be refused, and a look would call it running.
     while runs(domain).await? {
         if died.elapsed() > LIMIT {

@@ -254,6 +254,61 @@ async fn a_load_balancer_is_reloaded_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_under_way_at_a_server_that_leaves_are_waited_for() {
+    let Some(world) = World::start(3).await else {
+        return;
+    };
+    let nodes = &world.net.nodes;
+    let (front, at) = (&nodes[0], nodes[0].public);
+    let (one, both) = (balancer(&nodes[1..2]), balancer(&nodes[1..]));
+    // One of two leads to the server that leaves.
+    let open = || -> Vec<TcpStream> {
+        let some = (0..2).map(|_| connect(at, PLAIN).expect("a connection"));
+        let some: Vec<_> = some.collect();
+        std::thread::sleep(Duration::from_millis(200));
+        some
+    };
+    world.make(front, &both).await;
+    let under_way = open();
+    let begun = Instant::now();
+    let ends = tokio::task::spawn_blocking(move || {
+        std::thread::sleep(Duration::from_millis(1_500));
+        drop(under_way);
+    });
+    world.make(front, &one).await;
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_millis(1_400),
+        "it did not wait: {took:?}"
+    );
+    ends.await.expect("it does not panic");
+
+    world.make(front, &both).await;
+    let mut kept = open();
+    let begun = Instant::now();
+    world.make(front, &one).await;
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(3), "it did not wait: {took:?}");
+    assert!(
+        took < Duration::from_secs(12),
+        "it waits no longer: {took:?}"
+    );
+    for stream in &mut kept {
+        stream
+            .write_all(b"GET / HTTP/1.0\r\n\r\n")
+            .expect("it is open");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it is open");
+        assert!(text.contains(" 200 "), "{text}");
+    }
+    // Nobody leaves: nobody is waited for.
+    let _kept = open();
+    let begun = Instant::now();
+    world.make(front, &both).await;
+    assert!(begun.elapsed() < took, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_without_a_word_is_left() {
     let Some(world) = World::start(3).await else {
         return;

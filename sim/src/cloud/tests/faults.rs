@@ -238,6 +238,7 @@ fn an_account_has_its_own_quota() {
         name: "lab".into(),
         kind: ProviderKind::Libvirt,
         quota: Some(2),
+        containers: false,
     };
     let mut world = World {
         cloud: Cloud::new(Seed(1), [account]),

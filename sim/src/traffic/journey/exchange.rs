@@ -3,7 +3,7 @@
 //! Established connections send again what is lost, as TCP does. Knows nothing of names and of the
 //! way a client connects.
 
-use super::{Journey, Stage, Step, half};
+use super::{Journey, LOOK, Stage, Step, half};
 use crate::traffic::Entry;
 use crate::traffic::clients::PopulationSettings;
 use crate::traffic::connect::Os;
@@ -54,6 +54,9 @@ impl Journey {
         if self.doomed || !ground.listens(self.backend, service) {
             return Legs::Reset;
         }
+        if ground.stands_still(self.balancer, Service::LoadBalancer) {
+            return Legs::Silent;
+        }
         self.client_trip = client_trip;
         self.backend_trip = backend_trip;
         self.seen = entry.version;
@@ -98,6 +101,11 @@ impl Journey {
                 Some(trip) => self.fail_after(trip, Cause::Reset),
                 None => Step::Park,
             };
+        }
+        if ground.stands_still(self.balancer, Service::LoadBalancer) {
+            // The kernel has taken the connection; HAProxy knows nothing of it yet.
+            self.dial_started = ground.now() + ahead + LOOK;
+            return Step::Wait(LOOK);
         }
         let forward = entry.balancers.forward(self.balancer, settings.role);
         let Some(forward) = forward else {
@@ -148,7 +156,7 @@ impl Journey {
             Span::ZERO
         };
         self.stage = Stage::Serve { sent_again: 0 };
-        let takes = handshake + half(self.trip());
+        let takes = handshake + half(self.trip()) + settings.work;
         match settings.kind {
             // What a write meets is for the moment when it arrives.
             RequestKind::ApiWrite => Step::Wait(takes),

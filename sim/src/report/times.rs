@@ -1,8 +1,8 @@
 //! Predicted and measured, side by side: the times that faults cost in simulated runs, and in
 //! drills.
 
-use quorate_sim::outcome::{Cost, Run};
-use quorate_sim::scenario::Scenario;
+use crate::outcome::{Cost, Run};
+use crate::scenario::{Fault, Scenario};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -55,7 +55,57 @@ pub struct Row {
     pub measured: Option<Spread>,
     /// The measured median over the predicted one.
     pub ratio: Option<f64>,
+    /// Whether the prediction was right.
+    pub verdict: Agreement,
 }
+
+/// Whether a prediction was right at the median.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agreement {
+    /// Both medians are within a fifth of one another, or within [`INSTANT_MS`].
+    Close,
+    /// They are not.
+    Off,
+    /// Too few were measured for a median that means anything: see [`ENOUGH`].
+    Few,
+    /// It came about on one side only.
+    Alone,
+}
+
+impl Agreement {
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Close => "close",
+            Self::Off => "off",
+            Self::Few => "too few",
+            Self::Alone => "-",
+        }
+    }
+
+    fn of(predicted: Option<&Spread>, measured: Option<&Spread>) -> Self {
+        let (Some(p), Some(m)) = (predicted, measured) else {
+            return Self::Alone;
+        };
+        let (less, more) = (p.p50.min(m.p50), p.p50.max(m.p50));
+        if m.n < ENOUGH {
+            Self::Few
+        } else if more - less <= INSTANT_MS || more * 5 <= less * 6 {
+            Self::Close
+        } else {
+            Self::Off
+        }
+    }
+}
+
+/// A median of fewer measurements is luck.
+pub const ENOUGH: usize = 5;
+
+/// Less than clients can tell from one another who send five requests a second each, and looks at
+/// etcd every 20 ms.
+pub const INSTANT_MS: u64 = 100;
 
 /// Every time that either came to, by fault, in the order of the scenario.
 #[must_use]
@@ -66,22 +116,34 @@ pub fn rows(scenario: &Scenario, predicted: &[Run], measured: &[Run]) -> Vec<Row
     keys.dedup();
     let row = |key: &Key| {
         let phase = &scenario.phases[key.phase];
-        let verb = crate::plan::verb(phase.faults[key.fault].verb);
+        let fault = named(&phase.faults[key.fault]);
         let predicted = guessed.get(key).and_then(|values| Spread::of(values));
         let measured = seen.get(key).and_then(|values| Spread::of(values));
         let ratio = match (&predicted, &measured) {
             (Some(p), Some(m)) if p.p50 > 0 => Some(m.p50 as f64 / p.p50 as f64),
             _ => None,
         };
+        let verdict = Agreement::of(predicted.as_ref(), measured.as_ref());
         Row {
-            fault: format!("{verb} in \"{}\"", phase.name),
+            fault: format!("{fault} in \"{}\"", phase.name),
             what: key.what.clone(),
             predicted,
             measured,
             ratio,
+            verdict,
         }
     };
     keys.into_iter().map(row).collect()
+}
+
+/// A fault as its file has it: `process.kill etcd`.
+fn named(fault: &Fault) -> String {
+    let verb = serde_json::to_string(&fault.verb).expect("a verb is plain data");
+    let verb = verb.trim_matches('"');
+    match fault.process {
+        Some(process) => format!("{verb} {}", process.name()),
+        None => verb.to_owned(),
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,29 +175,61 @@ fn of_one(cost: &Cost) -> Vec<(u8, String, u64)> {
     let mut times = Vec::new();
     let single = [
         (0, "another leader", cost.election),
-        (3, "first node NotReady", cost.not_ready),
-        (4, "nodes Ready again, after its end", cost.ready),
+        (4, "etcd whole again, after its end", cost.whole),
     ];
     for (rank, what, span) in single {
         times.extend(span.map(|span| (rank, what.to_owned(), span.as_ms())));
+    }
+    let nodes = [
+        (3, "node NotReady", &cost.not_ready),
+        (5, "node Ready again, after its end", &cost.ready),
+    ];
+    for (rank, what, spans) in nodes {
+        times.extend(
+            spans
+                .iter()
+                .map(|span| (rank, what.to_owned(), span.as_ms())),
+        );
     }
     for felt in &cost.felt {
         let first = felt.first.map(|span| span.as_ms());
         times.extend(first.map(|ms| (1, format!("{}: first answer", felt.of), ms)));
         times.push((2, format!("{}: clean", felt.of), felt.clean.as_ms()));
+        let healed = felt.healed.map(|span| span.as_ms());
+        let what = format!("{}: clean after its end", felt.of);
+        times.extend(healed.map(|ms| (6, what, ms)));
     }
     times
+}
+
+impl Row {
+    /// Predicted, measured and their ratio, in seconds, for people.
+    #[must_use]
+    pub fn cells(&self) -> [String; 3] {
+        let seconds = |ms: u64| format!("{:.2}", ms as f64 / 1_000.0);
+        let none = || "-".to_owned();
+        let predicted = self.predicted.as_ref().map_or_else(none, |p| {
+            let (mid, low, high) = (seconds(p.p50), seconds(p.p10), seconds(p.p90));
+            format!("{mid} ({low}-{high}), n={}", p.n)
+        });
+        let measured = self.measured.as_ref().map_or_else(none, |m| {
+            let (low, mid, high) = (seconds(m.min), seconds(m.p50), seconds(m.max));
+            format!("{low} / {mid} / {high}, n={}", m.n)
+        });
+        let ratio = self.ratio.map_or_else(none, |ratio| format!("{ratio:.2}"));
+        [predicted, measured, ratio]
+    }
 }
 
 /// The rows as a table for people, times in seconds.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
-    let seconds = |ms: u64| format!("{:.2}", ms as f64 / 1_000.0);
     let mut lines = vec![[
         "seconds from the fault".to_owned(),
         "predicted p50 (p10-p90)".to_owned(),
         "measured min / median / max".to_owned(),
         "ratio".to_owned(),
+        "prediction".to_owned(),
     ]];
     let mut last = "";
     for row in rows {
@@ -145,21 +239,18 @@ pub fn table(rows: &[Row]) -> String {
                 String::new(),
                 String::new(),
                 String::new(),
+                String::new(),
             ]);
             last = &row.fault;
         }
-        let predicted = row.predicted.as_ref().map_or("-".to_owned(), |p| {
-            let (mid, low, high) = (seconds(p.p50), seconds(p.p10), seconds(p.p90));
-            format!("{mid} ({low}-{high}), n={}", p.n)
-        });
-        let measured = row.measured.as_ref().map_or("-".to_owned(), |m| {
-            let (low, mid, high) = (seconds(m.min), seconds(m.p50), seconds(m.max));
-            format!("{low} / {mid} / {high}, n={}", m.n)
-        });
-        let ratio = row
-            .ratio
-            .map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
-        lines.push([format!("  {}", row.what), predicted, measured, ratio]);
+        let [predicted, measured, ratio] = row.cells();
+        lines.push([
+            format!("  {}", row.what),
+            predicted,
+            measured,
+            ratio,
+            row.verdict.name().to_owned(),
+        ]);
     }
     let width = |column: usize| {
         lines
@@ -177,12 +268,12 @@ pub fn table(rows: &[Row]) -> String {
             .max()
             .unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..4).map(width).collect();
+    let widths: Vec<usize> = (0..5).map(width).collect();
     let mut text = String::new();
     for line in &lines {
-        let [a, b, c, d] = line;
-        let (wa, wb, wc) = (widths[0], widths[1], widths[2]);
-        let whole = format!("{a:wa$}  {b:wb$}  {c:wc$}  {d}");
+        let [a, b, c, d, e] = line;
+        let (wa, wb, wc, wd) = (widths[0], widths[1], widths[2], widths[3]);
+        let whole = format!("{a:wa$}  {b:wb$}  {c:wc$}  {d:wd$}  {e}");
         let _ = writeln!(text, "{}", whole.trim_end());
     }
     text
@@ -191,8 +282,8 @@ pub fn table(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::{Felt, Series, Verdict};
     use quorate_engine::time::Span;
-    use quorate_sim::outcome::{Felt, Series, Verdict};
 
     fn run(election: Option<u64>, clean: u64) -> Run {
         let cost = Cost {
@@ -200,12 +291,14 @@ mod tests {
             fault: 0,
             label: "cp-a/1: power cut".to_owned(),
             election: election.map(Span::from_ms),
-            not_ready: None,
-            ready: None,
+            not_ready: Vec::new(),
+            ready: Vec::new(),
+            whole: None,
             felt: vec![Felt {
                 of: "kubectl".to_owned(),
                 first: Some(Span::from_ms(clean / 2)),
                 clean: Span::from_ms(clean),
+                healed: None,
                 failed: 3,
             }],
         };
@@ -241,6 +334,24 @@ mod tests {
     }
 
     #[test]
+    fn a_prediction_is_close_within_a_fifth() {
+        let spread = |p50: u64, n| {
+            let mut spread = Spread::of(&[p50]).unwrap();
+            spread.n = n;
+            Some(spread)
+        };
+        let of = |p: u64, m: u64| Agreement::of(spread(p, 200).as_ref(), spread(m, 5).as_ref());
+        assert_eq!(of(1_000, 1_200), Agreement::Close);
+        assert_eq!(of(1_000, 1_201), Agreement::Off);
+        assert_eq!(of(1_200, 1_000), Agreement::Close);
+        assert_eq!(of(1_201, 1_000), Agreement::Off);
+        assert_eq!(of(20, 120), Agreement::Close, "nobody can tell");
+        let few = Agreement::of(spread(1_000, 200).as_ref(), spread(1_000, 4).as_ref());
+        assert_eq!(few, Agreement::Few);
+        assert_eq!(Agreement::of(None, spread(1, 5).as_ref()), Agreement::Alone);
+    }
+
+    #[test]
     fn what_was_predicted_stands_beside_what_was_measured() {
         let text = r#"{"apiVersion":"quorate.dev/v1","kind":"Scenario","name":"s","manifest":"m",
             "phases":[{"name":"p","for":"3s","faults":[{"do":"node.kill"}]}],"expect":[]}"#;
@@ -264,6 +375,7 @@ mod tests {
         assert!(table.contains("node.kill in \"p\"\n"), "{table}");
         assert!(table.contains("1.00 (1.00-1.20), n=2"), "{table}");
         assert!(table.contains("1.50 / 1.50 / 1.50, n=1"), "{table}");
+        assert_eq!(rows[0].verdict, Agreement::Few);
         let alone = super::rows(&scenario, &[], &measured);
         assert!(
             alone
