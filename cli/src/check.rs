@@ -1,6 +1,7 @@
 //! `quorate check`: every mistake of every file, at once.
 
 use crate::args::Check;
+use crate::data::Data;
 use crate::diagnostics::{self, Counts};
 use crate::exit::Exit;
 use crate::input::{self, Checked};
@@ -24,8 +25,12 @@ struct File<'a> {
 /// Checks files and prints what was found.
 pub(crate) fn run(args: &Check) -> Exit {
     let mut checked: Vec<Checked> = Vec::new();
+    let data = Data::read(args.data.as_deref()).unwrap_or_else(|bad| {
+        checked.push(bad);
+        Data::default()
+    });
     for file in &args.files {
-        for found in input::check(file, args.cluster.as_deref()) {
+        for found in input::check(file, args.cluster.as_deref(), &data) {
             // Several scenarios may share a manifest: it is shown once.
             if !checked.iter().any(|known| known.name == found.name) {
                 checked.push(found);

@@ -6,9 +6,10 @@ mod entries;
 mod report;
 
 use crate::args::{Drill as Args, Ground};
+use crate::data::Data;
 use crate::diagnostics;
 use crate::exit::Exit;
-use crate::input::{self, ScenarioInput};
+use crate::input::{self, Checked, ScenarioInput};
 use crate::live::{self, World};
 use crate::terminal;
 use quorate_drill::act::{Domain, Process};
@@ -150,15 +151,18 @@ async fn allowed(ready: &Ready, args: &Args) -> Result<(), String> {
 }
 
 fn scenario(args: &Args, file: &Path) -> Result<ScenarioInput, String> {
-    let mut input = input::scenario(file).map_err(|checked| {
+    let said = |checked: Vec<Checked>| {
         terminal::eprint(&diagnostics::rendered(
             &checked,
             terminal::stderr_coloured(),
         ));
         String::new()
-    })?;
+    };
+    let dir = args.live.data.as_deref();
+    let data = Data::read(dir).map_err(|bad| said(vec![bad]))?;
+    let mut input = input::scenario(file, &data).map_err(said)?;
     if let Some(other) = &args.manifest {
-        let other = crate::apply::manifest(other, None).map_err(|_| String::new())?;
+        let other = crate::apply::manifest(other, None, dir).map_err(|_| String::new())?;
         let path = input.document.value.manifest.clone();
         input.manifests.insert(path, (*other).clone());
     }
@@ -373,7 +377,8 @@ fn dns(pids: &[u32]) -> Result<Vec<Process>, String> {
 fn undone(args: &Args) -> Result<Exit, String> {
     let dir = args.live.state.as_deref();
     let manifest = match (&args.file, &args.manifest, dir) {
-        (_, Some(file), _) => crate::apply::manifest(file, None).map_err(|_| String::new())?,
+        (_, Some(file), _) => crate::apply::manifest(file, None, args.live.data.as_deref())
+            .map_err(|_| String::new())?,
         (Some(file), ..) => {
             let input = scenario(args, file)?;
             Arc::new(input.manifests[&input.document.value.manifest].clone())

@@ -10,7 +10,7 @@ mod mesh;
 pub use faults::{Effect, FaultId};
 
 use faults::Faults;
-use quorate_engine::catalog;
+use quorate_engine::catalog::{self, Distances};
 use quorate_engine::manifest::ProviderKind;
 use quorate_engine::random::{Seed, Stream, hash_name, mix};
 use quorate_engine::time::{Span, Time};
@@ -63,6 +63,8 @@ const RTO_MIN: Span = Span::from_ms(200);
 #[derive(Debug, Clone)]
 pub struct Net {
     seed: Seed,
+    /// How far places are from each other.
+    known: Distances,
     endpoints: Vec<Endpoint>,
     links: Vec<Link>,
     sessions: mesh::Sessions,
@@ -74,9 +76,10 @@ pub struct Net {
 impl Net {
     /// A network without endpoints.
     #[must_use]
-    pub fn new(seed: Seed) -> Self {
+    pub fn new(seed: Seed, known: Distances) -> Self {
         Self {
             seed,
+            known,
             endpoints: Vec::new(),
             links: Vec::new(),
             sessions: mesh::Sessions::new(seed),
@@ -117,8 +120,10 @@ impl Net {
 
     fn fresh(&self, from: usize, to: usize) -> Link {
         let (a, b) = (&self.endpoints[from], &self.endpoints[to]);
-        let (rtt, jitter) = round_trip(a, b);
-        let base = Span(rtt.0 / 2 * self.stretch_permille / 1_000);
+        let (rtt, jitter, known) = round_trip(&self.known, a, b);
+        // What was measured is as long as it is; the catalogue may be wrong.
+        let stretch = if known { 1_000 } else { self.stretch_permille };
+        let base = Span(rtt.0 / 2 * stretch / 1_000);
         let key = mix(hash_name(&a.name)).wrapping_add(hash_name(&b.name));
         let luck = self.seed.stream_of(key, "link");
         let jitter = Span(jitter.0 / 2);
@@ -259,23 +264,27 @@ impl Net {
     }
 }
 
-/// Round trip and its jitter between two endpoints.
-fn round_trip(a: &Endpoint, b: &Endpoint) -> (Span, Span) {
+/// Round trip and its jitter between two endpoints, and whether the user measured it.
+fn round_trip(known: &Distances, a: &Endpoint, b: &Endpoint) -> (Span, Span, bool) {
     let jitter = |rtt: Span| Span(rtt.0 / 20 + Span::from_us(100).0);
     let (Some(here), Some(there)) = (&a.place, &b.place) else {
         let rtt = a.distance.max(b.distance);
-        return (rtt, jitter(rtt));
+        return (rtt, jitter(rtt), false);
     };
+    let (from, to) = ((here.kind, &*here.region), (there.kind, &*there.region));
+    if let Some(own) = known.measured(from, to) {
+        return (own.rtt, own.jitter, true);
+    }
     if here.provider == there.provider && here.region == there.region {
         let rtt = if here.zone == there.zone {
             catalog::WITHIN_ZONE
         } else {
             catalog::BETWEEN_ZONES
         };
-        return (rtt.rtt, rtt.jitter);
+        return (rtt.rtt, rtt.jitter, false);
     }
-    let rtt = catalog::rtt((here.kind, &here.region), (there.kind, &there.region));
-    (rtt.rtt, rtt.jitter.max(Span::from_us(100)))
+    let rtt = catalog::rtt(from, to);
+    (rtt.rtt, rtt.jitter.max(Span::from_us(100)), false)
 }
 
 #[cfg(test)]

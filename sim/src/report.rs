@@ -39,6 +39,8 @@ pub struct Suite {
     pub title: String,
     /// Fingerprint of the cluster's manifest.
     pub manifest: u64,
+    /// The directory of measured data, where one was given.
+    pub data: Option<String>,
     /// In order of seed. Their notes and series may have been dropped.
     pub runs: Vec<Run>,
     /// Runs worth looking at, with notes and series: see [`chosen`].
@@ -59,7 +61,11 @@ impl Suite {
     /// The one line that shows a run again.
     #[must_use]
     pub fn replay(&self, seed: u64) -> String {
-        format!("quorate replay {} --seed {seed}", shell_word(&self.file))
+        let mut line = format!("quorate replay {} --seed {seed}", shell_word(&self.file));
+        if let Some(dir) = &self.data {
+            line.push_str(&format!(" --data {}", shell_word(dir)));
+        }
+        line
     }
 }
 
