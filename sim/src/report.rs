@@ -14,7 +14,7 @@ mod sample;
 
 pub use summary::summary;
 pub use tally::{Distribution, ExpectationTally, RecoveryTally, Tally};
-pub use timeline::{GOLDEN_LINES, timeline};
+pub use timeline::{GOLDEN_LINES, MEASURED, timeline};
 
 use crate::outcome::{Run, Unit, Verdict};
 use quorate_engine::time::Span;

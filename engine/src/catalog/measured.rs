@@ -176,24 +176,7 @@ fn row(text: &str) -> Result<Distance, Vec<Wrong>> {
         return Err(vec![(what, "no field may hold a comma".to_owned())]);
     };
     let mut bad = Vec::new();
-    let mut place = |kind: &str, region: &str| {
-        let found = rows::kind(kind);
-        if found.is_none() {
-            let what = format!("`{kind}` is not a provider");
-            bad.push((what, "write a `type` of a manifest's providers".to_owned()));
-        }
-        if region.is_empty() {
-            bad.push((
-                "a place without its region".to_owned(),
-                "write the region, as manifests do".to_owned(),
-            ));
-        }
-        found.map(|kind| Place {
-            kind,
-            region: region.to_owned(),
-        })
-    };
-    let places = (place(a, a_region), place(b, b_region));
+    let places = (place(a, a_region, &mut bad), place(b, b_region, &mut bad));
     let mut number = |column: &str, text: &str| {
         let found = milliseconds(text);
         if found.is_none() {
@@ -235,6 +218,25 @@ fn row(text: &str) -> Result<Distance, Vec<Wrong>> {
         statistic: statistic.to_owned(),
         date: date.to_owned(),
         source: source.to_owned(),
+    })
+}
+
+/// A place; what is wrong with it goes to the rest.
+fn place(kind: &str, region: &str, bad: &mut Vec<Wrong>) -> Option<Place> {
+    let found = rows::kind(kind);
+    if found.is_none() {
+        let what = format!("`{kind}` is not a provider");
+        bad.push((what, "write a `type` of a manifest's providers".to_owned()));
+    }
+    if region.is_empty() {
+        bad.push((
+            "a place without its region".to_owned(),
+            "write the region, as manifests do".to_owned(),
+        ));
+    }
+    found.map(|kind| Place {
+        kind,
+        region: region.to_owned(),
     })
 }
 

@@ -8,6 +8,7 @@ use super::watch::Watch;
 use crate::cloud::{Account, Cloud, Ended};
 use crate::kube::{Kube, Settings, WorkloadSpec};
 use crate::net::Endpoint;
+use crate::report::MEASURED;
 use crate::traffic::{PopulationSettings, ResolverSettings, Target, Traffic};
 use quorate_engine::catalog::plain;
 use quorate_engine::engine::etcd_version;
@@ -325,7 +326,7 @@ impl World {
             let known = [&row.statistic, &row.source, &row.date].map(String::as_str);
             let known = known.into_iter().filter(|word| !word.is_empty());
             (
-                format!("round trip {} - {}", a.region, b.region),
+                format!("{MEASURED}{} - {}", a.region, b.region),
                 format!("{} ({})", row.rtt, known.collect::<Vec<_>>().join(", ")),
             )
         }));
