@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Takes over the identity that is found at the providers; the next apply adopts what has it.
 pub(crate) fn run(args: &Adopt) -> Exit {
-    let manifest = match apply::manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
+    let manifest = match apply::wanted(&args.wanted) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };

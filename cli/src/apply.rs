@@ -1,14 +1,15 @@
 //! `quorate apply` and `quorate destroy`: look, show the plan, ask, carry it out, say how it went.
 
-mod ask;
+pub(crate) mod ask;
 mod progress;
 mod summary;
 
-use crate::args::{Apply, Destroy};
+use crate::args::{self, Apply, Destroy};
 use crate::diagnostics;
 use crate::exit::Exit;
 use crate::input::{self, Checked};
 use crate::live::{self, World};
+use crate::measured::Measured;
 use crate::plan::{self, Source};
 use crate::terminal;
 use progress::Progress;
@@ -46,7 +47,7 @@ pub(crate) fn apply(args: &Apply) -> Exit {
         Ok(agreed) => agreed,
         Err(text) => return refuse(&text),
     };
-    let manifest = match manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
+    let manifest = match wanted(&args.wanted) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };
@@ -64,10 +65,22 @@ pub(crate) fn apply(args: &Apply) -> Exit {
     })
 }
 
+/// Carries out what the manifest wants, for a command that has asked already.
+pub(crate) fn go_on(wanted: &args::Wanted) -> Exit {
+    apply(&Apply {
+        wanted: wanted.clone(),
+        yes: true,
+        plan: None,
+        force_quorum: false,
+        json: false,
+        no_progress: false,
+    })
+}
+
 /// Removes everything that is ours.
 pub(crate) fn destroy(args: &Destroy) -> Exit {
     let manifest = match &args.file {
-        Some(file) => manifest(file, args.cluster.as_deref()),
+        Some(file) => manifest(file, args.cluster.as_deref(), args.live.data.as_deref()),
         None => last_applied(args.live.state.as_deref()),
     };
     let manifest = match manifest {
@@ -93,14 +106,28 @@ fn refuse(text: &str) -> Exit {
     Exit::Failed
 }
 
+/// Reads the manifest that a command of the real world is given.
+pub(crate) fn wanted(args: &args::Wanted) -> Result<Arc<Manifest>, Exit> {
+    manifest(
+        &args.file,
+        args.cluster.as_deref(),
+        args.live.data.as_deref(),
+    )
+}
+
 /// Reads a manifest and says what is wrong with it; what `quorate check` merely notes, it says.
-pub(crate) fn manifest(file: &Path, cluster: Option<&str>) -> Result<Arc<Manifest>, Exit> {
+pub(crate) fn manifest(
+    file: &Path,
+    cluster: Option<&str>,
+    data: Option<&Path>,
+) -> Result<Arc<Manifest>, Exit> {
     let coloured = terminal::stderr_coloured();
     let failed = |checked: Checked| {
         terminal::eprint(&diagnostics::rendered(&[checked], coloured));
         Exit::Failed
     };
-    let mut input = input::manifest(file, cluster).map_err(failed)?;
+    let data = Measured::read(data).map_err(failed)?;
+    let mut input = input::manifest(file, cluster, &data).map_err(failed)?;
     let noted = |severity| severity == Severity::Note;
     let said = &mut input.checked.diagnostics;
     said.retain(|one| !noted(one.finding.severity));
@@ -188,9 +215,9 @@ async fn settled(
     engine: &Engine,
     preview: &Preview,
 ) -> Result<(), Exit> {
-    let cluster = &wanted.manifest.metadata.name;
     if !wanted.json {
-        terminal::eprint(&plan::shown(cluster, Source::World, preview.plan.clone()));
+        let plan = preview.plan.clone();
+        terminal::eprint(&plan::shown(&wanted.manifest, Source::World, plan));
     }
     if !preview.problems.is_empty() {
         let list: Vec<_> = preview.problems.iter().map(ToString::to_string).collect();

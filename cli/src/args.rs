@@ -1,9 +1,13 @@
 //! The command line: words and their meaning, nothing done yet.
 
 mod data;
+mod drill;
+mod etcd;
 mod report;
 
 pub(crate) use data::{Data, DataShow, DataUpdate};
+pub(crate) use drill::{Drill, Ground, Replay};
+pub(crate) use etcd::{Etcd, EtcdRestore, EtcdSnapshot, EtcdSnapshots, Measure, MeasureRtt};
 pub(crate) use report::Report;
 
 use crate::exit::TABLE;
@@ -54,9 +58,12 @@ pub(crate) enum Command {
     /// Print the administrator's credentials for the cluster's API, or write them to a file.
     #[command(after_help = TABLE)]
     Kubeconfig(Kubeconfig),
-    /// etcd: snapshots.
+    /// etcd: snapshots, and the way back from a lost quorum.
     #[command(subcommand, after_help = TABLE)]
     Etcd(Etcd),
+    /// Measure what the catalogue only estimates.
+    #[command(subcommand, after_help = TABLE)]
+    Measure(Measure),
     /// The mesh: the userspace WireGuard agent, and keys.
     #[command(subcommand, after_help = TABLE)]
     Mesh(Mesh),
@@ -141,6 +148,9 @@ pub(crate) struct Check {
     /// Which cluster, where a file has several
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
+    /// Take round trips from the rtt.csv in there, as `quorate measure rtt` writes it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Print the diagnostics as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -191,7 +201,7 @@ pub(crate) struct Plan {
 }
 
 /// What every command of the real world takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Live {
     /// Where the state is kept; by default ./.quorate/CLUSTER
     #[arg(long, value_name = "DIR")]
@@ -199,10 +209,13 @@ pub(crate) struct Live {
     /// The quorate program for machines whose kernel has no WireGuard; by default this one
     #[arg(long, value_name = "FILE")]
     pub(crate) agent: Option<PathBuf>,
+    /// Take round trips from the rtt.csv in there, as `quorate measure rtt` writes it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// A cluster as a manifest wants it, in the real world.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Wanted {
     /// The manifest; `-` is the standard input
     #[arg(value_name = "FILE")]
@@ -262,26 +275,6 @@ pub(crate) struct Kubeconfig {
     /// Write them there, readable for you only
     #[arg(long, value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Etcd {
-    /// Take a snapshot, check it, and keep it here; one is also taken before each change of
-    /// membership
-    #[command(after_help = TABLE)]
-    Snapshot(EtcdSnapshot),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EtcdSnapshot {
-    #[command(flatten)]
-    pub(crate) wanted: Wanted,
-    /// The folder; by default `snapshots` in the state's directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) to: Option<PathBuf>,
-    /// How many of this cluster to keep there
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) keep: u16,
 }
 
 #[derive(Debug, Args)]
@@ -436,6 +429,9 @@ pub(crate) struct Chaos {
     /// Runs at the same time; by default one for each processor
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
+    /// Take round trips from the rtt.csv in there, as `quorate measure rtt` writes it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Write a report of every run as JSON; `-` is the standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -448,86 +444,6 @@ pub(crate) struct Chaos {
     /// Do not show how far the runs are
     #[arg(long)]
     pub(crate) no_progress: bool,
-}
-
-/// Which machines a drill may touch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Ground {
-    /// Those that the cluster's state made at a libvirt of this host
-    Lab,
-    /// Those, and whichever `--yes-i-mean` names
-    Real,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Drill {
-    /// The scenario
-    #[arg(value_name = "FILE", required_unless_present = "undo")]
-    pub(crate) file: Option<PathBuf>,
-    /// Which machines may be touched; the drill refuses where the cluster has any other
-    #[arg(long, value_enum, default_value = "lab")]
-    pub(crate) on: Ground,
-    /// Machines that are not the lab's and may be touched: ids, one on each line
-    #[arg(long, value_name = "FILE")]
-    pub(crate) yes_i_mean: Option<PathBuf>,
-    /// The administrator's kubeconfig, with a client's certificate
-    #[arg(long, value_name = "FILE")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-    /// The cluster's manifest, in the place of the one that the scenario names
-    #[arg(long, value_name = "FILE")]
-    pub(crate) manifest: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) live: Live,
-    /// So many drills, one after the other
-    #[arg(long, value_name = "N", default_value_t = 1,
-          value_parser = clap::value_parser!(u64).range(1..=1_000))]
-    pub(crate) repeat: u64,
-    /// The seed of the first: whom faults pick and when requests begin; the next has the next
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Seeds of the simulated runs that predict; 0: none
-    #[arg(long, value_name = "N", default_value_t = 200,
-          value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
-    pub(crate) predict: u64,
-    /// Clients are watched so long before the first phase
-    #[arg(long, value_name = "SECONDS", default_value_t = 10,
-          value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    pub(crate) settle: u64,
-    /// A DNS server of ours on this host, for `dns.outage`
-    #[arg(long, value_name = "PID")]
-    pub(crate) dns_pid: Vec<u32>,
-    /// Undo what a drill that was killed has left, and nothing else
-    #[arg(long)]
-    pub(crate) undo: bool,
-    /// Write a report as JSON, with the times predicted and measured
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-    /// Write a JUnit report
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Write a page with timelines
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Replay {
-    /// The scenario; `-` is the standard input
-    #[arg(
-        value_name = "FILE",
-        required_unless_present = "journal",
-        requires = "seed"
-    )]
-    pub(crate) file: Option<PathBuf>,
-    /// The seed
-    #[arg(long, value_name = "S", requires = "file")]
-    pub(crate) seed: Option<u64>,
-    /// Not a scenario: the real runs that stand in this state, decided again
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "seed"])]
-    pub(crate) journal: Option<PathBuf>,
-    /// Fold notes that are alike until at most N lines remain
-    #[arg(long, value_name = "N")]
-    pub(crate) lines: Option<usize>,
 }
 
 #[derive(Debug, Args)]

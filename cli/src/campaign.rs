@@ -31,6 +31,7 @@ pub(crate) fn suite(
         .collect();
     Suite {
         file: prepared.file.clone(),
+        data: prepared.data.clone(),
         scenario: prepared.scenario.clone(),
         title: prepared.title.clone(),
         manifest: prepared.manifest,
@@ -118,6 +119,7 @@ pub(crate) mod tests {
             title: String::new(),
             seeds: 10,
             manifest: 1,
+            data: None,
             run: Box::new(run),
         }
     }

@@ -5,6 +5,7 @@ use crate::campaign;
 use crate::diagnostics::{self, Counts};
 use crate::exit::Exit;
 use crate::input::{self, Checked};
+use crate::measured::Measured;
 use crate::terminal;
 use crate::world::{self, Prepared};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -27,7 +28,7 @@ struct Report {
 
 /// Runs scenarios and reports what held.
 pub(crate) fn run(args: &Chaos) -> Exit {
-    let scenarios = match prepare(&args.files) {
+    let scenarios = match prepare(&args.files, args.data.as_deref()) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
@@ -51,11 +52,16 @@ pub(crate) fn run(args: &Chaos) -> Exit {
 }
 
 /// Reads all scenarios. Prints the diagnostics of those that cannot be run, and of all others too.
-pub(crate) fn prepare(files: &[PathBuf]) -> Result<Vec<Prepared>, Exit> {
+pub(crate) fn prepare(files: &[PathBuf], dir: Option<&Path>) -> Result<Vec<Prepared>, Exit> {
+    let data = Measured::read(dir).map_err(|bad| {
+        let text = diagnostics::rendered(&[bad], terminal::stderr_coloured());
+        terminal::eprint(&text);
+        Exit::Invalid
+    })?;
     let mut prepared = Vec::new();
     let mut checked: Vec<Checked> = Vec::new();
     for file in files {
-        let found = match input::scenario(file) {
+        let found = match input::scenario(file, &data) {
             Ok(input) => {
                 prepared.push(world::prepare(&input));
                 input.checked

@@ -4,6 +4,7 @@ use crate::args::Check;
 use crate::diagnostics::{self, Counts};
 use crate::exit::Exit;
 use crate::input::{self, Checked};
+use crate::measured::Measured;
 use crate::terminal;
 use quorate_engine::diagnostic::Diagnostic;
 use serde::Serialize;
@@ -24,8 +25,12 @@ struct File<'a> {
 /// Checks files and prints what was found.
 pub(crate) fn run(args: &Check) -> Exit {
     let mut checked: Vec<Checked> = Vec::new();
+    let data = Measured::read(args.data.as_deref()).unwrap_or_else(|bad| {
+        checked.push(bad);
+        Measured::default()
+    });
     for file in &args.files {
-        for found in input::check(file, args.cluster.as_deref()) {
+        for found in input::check(file, args.cluster.as_deref(), &data) {
             // Several scenarios may share a manifest: it is shown once.
             if !checked.iter().any(|known| known.name == found.name) {
                 checked.push(found);

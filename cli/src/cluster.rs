@@ -1,11 +1,11 @@
 //! What is asked of a living cluster: credentials for its API, and snapshots of etcd.
 
 use crate::apply;
-use crate::args::{EtcdSnapshot, Kubeconfig, Wanted};
+use crate::args::{EtcdSnapshot, EtcdSnapshots, Kubeconfig, Wanted};
 use crate::exit::Exit;
 use crate::live::{self, World};
 use crate::terminal;
-use quorate_cluster::{Cluster, Snapshots};
+use quorate_cluster::{Cluster, Snapshots, Stored};
 use quorate_engine::seam::Fault;
 use quorate_hosts::Ssh;
 use quorate_live::Store;
@@ -67,9 +67,9 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// Takes a snapshot of etcd.
 pub(crate) fn snapshot(args: &EtcdSnapshot) -> Exit {
-    let keep = usize::from(args.keep);
     let asked = ask(&args.wanted, async |living| {
         let folder = args.to.clone().unwrap_or_else(|| living.snapshots.clone());
+        let keep = args.keep.map_or(living.keep, usize::from);
         let to = Snapshots::new(folder, keep);
         living.cluster.snapshot(&living.addresses, &to).await
     });
@@ -82,18 +82,89 @@ pub(crate) fn snapshot(args: &EtcdSnapshot) -> Exit {
     }
 }
 
+/// Lists the snapshots that are kept here; needs nothing of the cluster.
+pub(crate) fn snapshots(args: &EtcdSnapshots) -> Exit {
+    let manifest = match apply::wanted(&args.wanted) {
+        Ok(manifest) => manifest,
+        Err(exit) => return exit,
+    };
+    let name = &manifest.metadata.name;
+    let dir = live::state_dir(args.wanted.live.state.as_deref(), name);
+    let folder = args.from.clone().unwrap_or_else(|| live::snapshots(&dir));
+    let list = match Snapshots::new(&folder, 1).list(name) {
+        Ok(list) => list,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return refuse(&format!("{}: {error}", folder.display())),
+    };
+    terminal::print(&if args.json {
+        listed_json(&list)
+    } else if list.is_empty() {
+        format!("no snapshot of {name} is in {}\n", folder.display())
+    } else {
+        list.iter().map(line).collect()
+    });
+    // One that could not be restored is worth a script's attention.
+    if list.iter().all(|one| one.damage.is_none()) {
+        Exit::Fine
+    } else {
+        Exit::Failed
+    }
+}
+
+fn line(one: &Stored) -> String {
+    let state = one.damage.as_ref().map_or_else(
+        || "whole".to_owned(),
+        |why| format!("DAMAGED: {}", plain(why)),
+    );
+    format!(
+        "{:.0}  revision {:<10} {:>9}  {state}  {}\n",
+        one.taken,
+        one.revision,
+        size(one.bytes),
+        one.path.display()
+    )
+}
+
+/// `12.3 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1_000_000 => (1_000, "kB"),
+        1_000_000..1_000_000_000 => (1_000_000, "MB"),
+        _ => (1_000_000_000, "GB"),
+    };
+    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
+}
+
+fn listed_json(list: &[Stored]) -> String {
+    let one = |one: &Stored| {
+        serde_json::json!({
+            "path": one.path,
+            "taken": one.taken.to_string(),
+            "revision": one.revision,
+            "bytes": one.bytes,
+            "whole": one.damage.is_none(),
+            "damage": one.damage,
+        })
+    };
+    let list: Vec<_> = list.iter().map(one).collect();
+    let list = serde_json::json!({ "snapshots": list });
+    let text = serde_json::to_string_pretty(&list).expect("a list is plain data");
+    format!("{text}\n")
+}
+
 /// A cluster that is asked something.
 struct Living {
     cluster: Arc<Cluster<Ssh>>,
     addresses: Vec<(quorate_engine::resource::ResourceId, Ipv4Addr)>,
     snapshots: std::path::PathBuf,
+    keep: usize,
 }
 
 fn ask<T>(
     wanted: &Wanted,
     question: impl AsyncFnOnce(&Living) -> Result<T, Fault>,
 ) -> Result<T, Exit> {
-    let manifest = apply::manifest(&wanted.file, wanted.cluster.as_deref())?;
+    let manifest = apply::wanted(wanted)?;
     let name = &manifest.metadata.name;
     let dir = live::state_dir(wanted.live.state.as_deref(), name);
     let store = Store::view(&dir).map_err(|error| refuse(&error.to_string()))?;
@@ -109,6 +180,7 @@ fn ask<T>(
         cluster,
         addresses: world.addresses(&store),
         snapshots: live::snapshots(&dir),
+        keep: live::kept(&manifest),
     };
     let answer = live::runtime().block_on(question(&living));
     answer.map_err(|fault| refuse(&fault.to_string()))

@@ -9,8 +9,9 @@ mod report;
 use crate::args::{Drill as Args, Ground};
 use crate::diagnostics;
 use crate::exit::Exit;
-use crate::input::{self, ScenarioInput};
+use crate::input::{self, Checked, ScenarioInput};
 use crate::live::{self, World};
+use crate::measured::Measured;
 use crate::terminal;
 use quorate_drill::act::{Domain, Process};
 use quorate_drill::api::Admin;
@@ -151,15 +152,18 @@ async fn allowed(ready: &Ready, args: &Args) -> Result<(), String> {
 }
 
 fn scenario(args: &Args, file: &Path) -> Result<ScenarioInput, String> {
-    let mut input = input::scenario(file).map_err(|checked| {
+    let said = |checked: Vec<Checked>| {
         terminal::eprint(&diagnostics::rendered(
             &checked,
             terminal::stderr_coloured(),
         ));
         String::new()
-    })?;
+    };
+    let dir = args.live.data.as_deref();
+    let data = Measured::read(dir).map_err(|bad| said(vec![bad]))?;
+    let mut input = input::scenario(file, &data).map_err(said)?;
     if let Some(other) = &args.manifest {
-        let other = crate::apply::manifest(other, None).map_err(|_| String::new())?;
+        let other = crate::apply::manifest(other, None, dir).map_err(|_| String::new())?;
         let path = input.document.value.manifest.clone();
         input.manifests.insert(path, (*other).clone());
     }
@@ -409,7 +413,8 @@ fn dns(pids: &[u32]) -> Result<Vec<Process>, String> {
 fn undone(args: &Args) -> Result<Exit, String> {
     let dir = args.live.state.as_deref();
     let manifest = match (&args.file, &args.manifest, dir) {
-        (_, Some(file), _) => crate::apply::manifest(file, None).map_err(|_| String::new())?,
+        (_, Some(file), _) => crate::apply::manifest(file, None, args.live.data.as_deref())
+            .map_err(|_| String::new())?,
         (Some(file), ..) => {
             let input = scenario(args, file)?;
             Arc::new(input.manifests[&input.document.value.manifest].clone())

@@ -3,6 +3,7 @@
 //! The only place of the program that reads files. None is read beyond its limit, so neither a
 //! large file nor an endless one costs memory.
 
+use crate::measured::Measured;
 use quorate_engine::diagnostic::{Diagnostic, Finding, Path as Place, Severity, Span, in_order};
 use quorate_engine::document::{self, Document};
 use quorate_engine::manifest::{Manifest, Resilience, judge, load};
@@ -75,6 +76,8 @@ pub(crate) struct ScenarioInput {
     /// The file, as it was given: replay commands name it.
     pub(crate) file: String,
     pub(crate) document: Document<Scenario>,
+    /// The directory of measured data, as it was given.
+    pub(crate) data: Option<String>,
     /// By the path that the scenario gives.
     pub(crate) manifests: BTreeMap<String, Manifest>,
     /// Warnings and notes of all files.
@@ -88,27 +91,38 @@ pub(crate) fn schema_of_scenario() -> serde_json::Value {
 }
 
 /// What is to be said about a file: about a manifest, or about a scenario and its manifests.
-pub(crate) fn check(file: &Path, cluster: Option<&str>) -> Vec<Checked> {
+pub(crate) fn check(file: &Path, cluster: Option<&str>, data: &Measured) -> Vec<Checked> {
     let (name, bytes) = match read(file) {
         Ok(found) => found,
         Err(failed) => return vec![failed],
     };
     if is_scenario(&bytes) {
-        return match scenario_of(name, bytes, &directory(file)) {
+        return match scenario_of(name, bytes, &directory(file), data) {
             Ok(input) => input.checked,
             Err(checked) => checked,
         };
     }
-    vec![match manifest_of(name, bytes, cluster, Purpose::Build) {
-        Ok(input) => input.checked,
-        Err(checked) => checked,
-    }]
+    vec![
+        match manifest_of(name, bytes, (cluster, data), Purpose::Build) {
+            Ok(input) => input.checked,
+            Err(checked) => checked,
+        },
+    ]
 }
 
 /// Reads a manifest.
-pub(crate) fn manifest(file: &Path, cluster: Option<&str>) -> Result<ManifestInput, Checked> {
+pub(crate) fn manifest(
+    file: &Path,
+    cluster: Option<&str>,
+    data: &Measured,
+) -> Result<ManifestInput, Checked> {
     let (name, bytes) = read(file)?;
-    manifest_of(name, bytes, cluster, Purpose::Build)
+    manifest_of(name, bytes, (cluster, data), Purpose::Build)
+}
+
+/// Reads a file of data, with its name.
+pub(crate) fn bytes(file: &Path) -> Result<(String, Vec<u8>), Checked> {
+    read(file)
 }
 
 /// Reads a manifest that may miss its own objectives: to say by how much, not to build it.
@@ -118,9 +132,9 @@ pub(crate) fn tried(file: &Path, cluster: Option<&str>) -> Result<ManifestInput,
 }
 
 /// Reads a scenario and the manifests it refers to.
-pub(crate) fn scenario(file: &Path) -> Result<ScenarioInput, Vec<Checked>> {
+pub(crate) fn scenario(file: &Path, data: &Measured) -> Result<ScenarioInput, Vec<Checked>> {
     let (name, bytes) = read(file).map_err(|failed| vec![failed])?;
-    scenario_of(name, bytes, &directory(file))
+    scenario_of(name, bytes, &directory(file), data)
 }
 
 /// Reads a text as it is.
@@ -179,10 +193,13 @@ pub(crate) fn observed(file: &Path) -> Result<Observed, Checked> {
 fn manifest_of(
     name: String,
     bytes: Vec<u8>,
-    cluster: Option<&str>,
+    (cluster, data): (Option<&str>, &Measured),
     purpose: Purpose,
 ) -> Result<ManifestInput, Checked> {
     let mut loaded = load(&bytes, cluster);
+    if let Some(manifest) = &mut loaded.manifest {
+        data.put(manifest);
+    }
     if let Some(manifest) = &loaded.manifest {
         let findings = match purpose {
             Purpose::Build => judge(manifest),
@@ -218,6 +235,7 @@ fn scenario_of(
     name: String,
     bytes: Vec<u8>,
     directory: &Path,
+    data: &Measured,
 ) -> Result<ScenarioInput, Vec<Checked>> {
     let document = match document::read::<Scenario>(&bytes, &[]) {
         Ok(document) => document,
@@ -237,7 +255,7 @@ fn scenario_of(
             continue;
         }
         let tried = read(&directory.join(&path))
-            .and_then(|(name, bytes)| manifest_of(name, bytes, None, Purpose::Try));
+            .and_then(|(name, bytes)| manifest_of(name, bytes, (None, data), Purpose::Try));
         match tried {
             Ok(input) => {
                 manifests.insert(path, input.manifest);
@@ -273,6 +291,7 @@ fn scenario_of(
     }
     Ok(ScenarioInput {
         file: name,
+        data: data.directory(),
         document,
         manifests,
         checked,

@@ -16,7 +16,7 @@ use quorate_dns::rfc2136::Rfc2136;
 use quorate_engine::engine::{Engine, Mode, Task, etcd_version};
 use quorate_engine::exec::{Guard, Limits};
 use quorate_engine::journal::{Entry, Ledger};
-use quorate_engine::manifest::{Manifest, ProviderKind};
+use quorate_engine::manifest::{Manifest, ProviderKind, SnapshotSchedule};
 use quorate_engine::mesh::PeerFact;
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
@@ -41,9 +41,6 @@ const PATIENCE: Span = Span::from_secs(600);
 /// ssh sessions at work at once.
 const SESSIONS: usize = 32;
 
-/// Snapshots of etcd that are kept.
-const SNAPSHOTS: usize = 10;
-
 /// A provider's adapter, by the name of the instance.
 pub(crate) type Adapters = BTreeMap<Arc<str>, Arc<dyn Provider>>;
 
@@ -67,6 +64,14 @@ pub(crate) fn state_dir(given: Option<&Path>, cluster: &str) -> PathBuf {
 /// Where snapshots of etcd are kept, beside the state.
 pub(crate) fn snapshots(state: &Path) -> PathBuf {
     state.join("snapshots")
+}
+
+/// So many of them stay.
+pub(crate) fn kept(manifest: &Manifest) -> usize {
+    let kubernetes = manifest.spec.kubernetes.as_ref();
+    let schedule = kubernetes.map_or_else(SnapshotSchedule::default, |k| k.etcd.snapshots);
+    // The manifest's rules ask for one at least.
+    schedule.keep.max(1) as usize
 }
 
 /// What a state says, or an empty beginning where there is none.
@@ -126,7 +131,7 @@ impl World {
             let dir = store.map(Store::path).and_then(Path::parent);
             let settings = quorate_cluster::Settings {
                 manifest: Arc::clone(manifest),
-                snapshots: dir.map(|dir| Snapshots::new(snapshots(dir), SNAPSHOTS)),
+                snapshots: dir.map(|dir| Snapshots::new(snapshots(dir), kept(manifest))),
             };
             Arc::new(Cluster::new(Arc::clone(&hosts), settings))
         });

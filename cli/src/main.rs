@@ -18,10 +18,13 @@ mod exit;
 mod forget;
 mod input;
 mod live;
+mod measure;
+mod measured;
 mod mesh;
 mod plan;
 mod replay;
 mod report;
+mod restore;
 mod run;
 mod schema;
 mod serve;
@@ -30,7 +33,7 @@ mod status;
 mod terminal;
 mod world;
 
-use args::{Cli, Command, Dns, Etcd, Sim};
+use args::{Cli, Command, Dns, Etcd, Measure, Sim};
 use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;
@@ -58,6 +61,9 @@ fn run(command: Command) -> Exit {
         Command::Mesh(command) => mesh::run(&command),
         Command::Kubeconfig(args) => cluster::kubeconfig(&args),
         Command::Etcd(Etcd::Snapshot(args)) => cluster::snapshot(&args),
+        Command::Etcd(Etcd::Snapshots(args)) => cluster::snapshots(&args),
+        Command::Etcd(Etcd::Restore(args)) => restore::run(&args),
+        Command::Measure(Measure::Rtt(args)) => measure::rtt_of(&args),
         Command::Chaos(args) => chaos::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -18,6 +18,7 @@ use quorate_engine::observed::Observed;
 use quorate_engine::plan::{Plan, critical_path, plan};
 use quorate_engine::seam::Verb;
 use quorate_engine::time::Span;
+use quorate_engine::timing::Timing;
 use quorate_engine::topology::Roster;
 use quorate_sim::report::plain;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub(crate) enum Source {
 /// A plan with what is said about it beside its steps.
 struct Planned {
     cluster: String,
+    /// etcd's timing, where there is to be one.
+    timing: Option<Timing>,
     source: Source,
     plan: Plan,
 }
@@ -88,14 +91,19 @@ pub(crate) fn run(args: &Args) -> Exit {
 }
 
 /// A plan for people, as other commands show it.
-pub(crate) fn shown(cluster: &str, source: Source, plan: Plan) -> String {
-    let cluster = cluster.to_owned();
+pub(crate) fn shown(manifest: &Manifest, source: Source, plan: Plan) -> String {
     let planned = Planned {
-        cluster,
+        cluster: manifest.metadata.name.clone(),
+        timing: timing(manifest),
         source,
         plan,
     };
     table::table(&planned, false)
+}
+
+fn timing(manifest: &Manifest) -> Option<Timing> {
+    let there = manifest.spec.kubernetes.is_some();
+    there.then(|| Timing::of(manifest))
 }
 
 /// The fingerprint of a plan that was saved as JSON.
@@ -114,7 +122,11 @@ pub(crate) fn saved(file: &Path) -> Result<u64, String> {
 
 /// The plan; where there is none, why has been said.
 fn planned(args: &Args) -> Result<Planned, Exit> {
-    let manifest = apply::manifest(&args.file, args.cluster.as_deref())?;
+    let manifest = apply::manifest(
+        &args.file,
+        args.cluster.as_deref(),
+        args.live.data.as_deref(),
+    )?;
     let cluster = manifest.metadata.name.clone();
     let (source, plan, problems) = match (&args.observed, args.offline) {
         (Some(file), _) => {
@@ -135,6 +147,7 @@ fn planned(args: &Args) -> Result<Planned, Exit> {
     }
     Ok(Planned {
         cluster,
+        timing: timing(&manifest),
         source,
         plan,
     })
@@ -234,6 +247,7 @@ mod sample {
             }),
         };
         Planned {
+            timing: None,
             cluster: "shop".to_owned(),
             source: Source::Saved,
             plan,
@@ -256,6 +270,7 @@ mod sample {
             ..Plan::default()
         };
         Planned {
+            timing: None,
             cluster: "shop".to_owned(),
             source: Source::Nothing,
             plan,

@@ -5,6 +5,7 @@
 //! how it goes can be asked over HTTP.
 
 mod metrics;
+mod snapshots;
 mod web;
 
 use crate::apply;
@@ -69,7 +70,7 @@ fn refuse(text: &str) -> Exit {
 }
 
 fn read(args: &Run) -> Result<Arc<Manifest>, Exit> {
-    apply::manifest(&args.wanted.file, args.wanted.cluster.as_deref())
+    apply::wanted(&args.wanted)
 }
 
 async fn serve(args: &Run, manifest: Arc<Manifest>, store: Store) -> Exit {
@@ -212,7 +213,12 @@ impl Service<'_> {
         let (stop, mut signals) = unbounded_channel();
         let mut observer = metrics::Watch::new(Arc::clone(&self.metrics));
         let mut stopping = false;
+        let state = self.store.path().parent().map(Path::to_owned);
+        let state = state.expect("a store is in a directory");
+        let metrics = Arc::clone(&self.metrics);
         let ended = {
+            let snapshots = snapshots::keep(world, &state, &metrics);
+            tokio::pin!(snapshots);
             let run = drive(
                 task,
                 &mut self.store,
@@ -227,6 +233,7 @@ impl Service<'_> {
             loop {
                 tokio::select! {
                     ended = &mut run => break ended,
+                    () = &mut snapshots => unreachable!("they are taken for ever"),
                     want = self.wants.recv() => match want {
                         Some(Want::Stop(signal)) => {
                             stopping = true;
@@ -291,6 +298,9 @@ fn print_unit(args: &Run) -> Exit {
     ];
     if let Some(dir) = &args.wanted.live.state {
         words.push(format!("--state={}", absolute(dir).display()));
+    }
+    if let Some(dir) = &args.wanted.live.data {
+        words.push(format!("--data={}", absolute(dir).display()));
     }
     if let Some(name) = &args.wanted.cluster {
         words.push(format!("--cluster={name}"));

@@ -33,7 +33,7 @@ struct Row {
 
 /// Looks and compares.
 pub(crate) fn run(args: &Args) -> Exit {
-    let manifest = match apply::manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
+    let manifest = match apply::wanted(&args.wanted) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };

@@ -18,6 +18,8 @@ pub(crate) struct Prepared {
     pub(crate) seeds: u64,
     /// Fingerprint of the cluster's manifest.
     pub(crate) manifest: u64,
+    /// The directory of measured data, where one was given.
+    pub(crate) data: Option<String>,
     pub(crate) run: Runner,
 }
 
@@ -31,6 +33,7 @@ pub(crate) fn prepare(input: &ScenarioInput) -> Prepared {
         title: scenario.title.clone(),
         seeds: u64::from(scenario.seeds),
         manifest: fingerprint(&input.manifests[&scenario.manifest]),
+        data: input.data.clone(),
         run: Box::new(move |seed| ready.run(seed)),
     }
 }

@@ -351,3 +351,102 @@ fn checking_a_scenario_looks_at_its_meaning_too() {
         out(&output)
     );
 }
+
+#[test]
+fn measured_data_count_before_the_catalogue_and_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let missing = quorate(&["check", GOOD, "--data", dir]);
+    assert_eq!(code(&missing), 1);
+    assert!(
+        out(&missing).contains("quorate measure rtt"),
+        "{}",
+        out(&missing)
+    );
+    let header = quorate_engine::catalog::COLUMNS;
+    let write = |rows: &str| {
+        std::fs::write(folder.path().join("rtt.csv"), format!("{header}\n{rows}\n")).unwrap();
+    };
+    write("hetzner,fsn1,aws,nowhere\nhetzner,,aws,eu-central-1,-3,,p50,today,me,measured");
+    let bad = quorate(&["check", GOOD, "--data", dir]);
+    assert_eq!(code(&bad), 1);
+    for said in [
+        "4 fields",
+        "without its region",
+        "rtt_ms is `-3`",
+        "date is `today`",
+    ] {
+        assert!(out(&bad).contains(said), "{said}: {}", out(&bad));
+    }
+    write("hetzner,fsn1,aws,eu-central-1,130,0.5,p50,2026-11-22,measured,measured");
+    let good = quorate(&["check", GOOD, "--data", dir]);
+    assert_eq!(code(&good), 0, "{}", out(&good));
+    let solved =
+        "a heartbeat each 150ms, an election after 1.5s: solved from 130ms measured between";
+    assert!(out(&good).contains(solved), "{}", out(&good));
+    let plan = quorate(&["plan", "--offline", GOOD, "--data", dir]);
+    assert!(
+        out(&plan).contains("etcd has a heartbeat each 150ms"),
+        "{}",
+        out(&plan)
+    );
+    assert!(!out(&quorate(&["plan", "--offline", GOOD])).contains("heartbeat"));
+
+    let replay = |data: &[&str]| {
+        let line = [
+            "replay",
+            "scenarios/leader-churn.yaml",
+            "--seed",
+            "1",
+            "--lines",
+            "5",
+        ];
+        let output = quorate(&[&line, data].concat());
+        out(&output).to_owned()
+    };
+    let (with, without) = (replay(&["--data", dir]), replay(&[]));
+    let named = "measured  fsn1 - eu-central-1: 130ms (p50, measured, 2026-11-22)\n";
+    assert!(with.contains(named), "{with}");
+    let hash = |text: &str| -> Vec<String> {
+        let long = |word: &&str| word.len() == 16 && word.bytes().all(|b| b.is_ascii_hexdigit());
+        text.split_whitespace()
+            .filter(long)
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(!hash(&with).is_empty(), "{with}");
+    assert_ne!(
+        hash(&with),
+        hash(&without),
+        "another network is another run"
+    );
+}
+
+#[test]
+fn snapshots_are_listed_with_their_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let none = quorate(&["etcd", "snapshots", GOOD, "--from", dir]);
+    assert_eq!(
+        (code(&none), out(&none).contains("no snapshot of shop")),
+        (0, true)
+    );
+    let file = folder.path().join("shop-20261122T154400123Z-r17.db");
+    std::fs::write(&file, [7; 1_056]).unwrap();
+    let list = quorate(&["etcd", "snapshots", GOOD, "--from", dir, "--json"]);
+    assert_eq!(code(&list), 1, "one is damaged");
+    let json: serde_json::Value = serde_json::from_str(out(&list)).unwrap();
+    let one = &json["snapshots"][0];
+    assert_eq!(
+        (&one["revision"], &one["whole"]),
+        (&17.into(), &false.into())
+    );
+    assert_eq!(one["taken"], "2026-11-22T15:44:00.123Z");
+    let text = quorate(&["etcd", "snapshots", GOOD, "--from", dir]);
+    assert!(out(&text).contains("revision 17"), "{}", out(&text));
+    assert!(
+        out(&text).contains("DAMAGED: its sum does not fit"),
+        "{}",
+        out(&text)
+    );
+}

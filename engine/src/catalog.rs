@@ -4,9 +4,11 @@
 //! The files and where they come from: `data/README.md` of this crate.
 
 mod distance;
+mod measured;
 mod rows;
 mod rtt;
 
+pub use measured::{BadRow, COLUMNS, Distances, read_distances};
 pub use rtt::{BETWEEN_ZONES, Rtt, RttSource, UNKNOWN_PLACE, WITHIN_ZONE, rtt};
 
 use crate::manifest::{ProviderKind, Resources};
@@ -65,7 +67,8 @@ static MACHINES: LazyLock<BTreeMap<ProviderKind, BTreeMap<&'static str, Resource
 
 /// A name as files and people's habits share it: Azure's "Germany West Central" is
 /// `germanywestcentral` in its API, and no provider tells names apart by case.
-fn plain(name: &str) -> String {
+#[must_use]
+pub fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| *c != ' ')
         .map(|c| c.to_ascii_lowercase())

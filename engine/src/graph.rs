@@ -5,9 +5,10 @@
 
 use crate::catalog;
 use crate::manifest::{
-    CniName, EtcdSettings, Kubernetes, LbKind, Manifest, Mtu, NodePool, Role, Taint, TaintEffect,
+    CniName, Kubernetes, LbKind, Manifest, Mtu, NodePool, Role, Taint, TaintEffect,
 };
 use crate::resource::{Backend, Forward, PodBridge, Resource, ResourceId, Spec, Workplace};
+use crate::timing::Timing;
 use crate::topology::{Node, Topology};
 use ipnet::Ipv4Net;
 use petgraph::Direction;
@@ -43,6 +44,7 @@ impl Desired {
     pub fn of(topology: Arc<Topology>) -> Self {
         let mut build = Build {
             topology: &topology,
+            timing: Timing::of(&topology.manifest),
             resources: BTreeMap::new(),
         };
         build.shared();
@@ -100,6 +102,7 @@ impl Desired {
 /// Resources so far, each with what must exist before it.
 struct Build<'a> {
     topology: &'a Topology,
+    timing: Timing,
     resources: BTreeMap<ResourceId, (Arc<Resource>, BTreeSet<ResourceId>)>,
 }
 
@@ -228,7 +231,7 @@ impl Build<'_> {
         let plane = node.id.child("control-plane");
         if node.is(Role::ControlPlane) {
             let member = node.id.child("etcd");
-            let spec = member_spec(&settings.etcd, node.mesh_address);
+            let spec = member_spec(&self.timing, node.mesh_address);
             self.add(&member, provider, spec, &[links, &proxy]);
             let spec = Spec::ControlPlane {
                 version: version.clone(),
@@ -363,14 +366,11 @@ fn mesh_mtu(manifest: &Manifest) -> u16 {
     }
 }
 
-fn member_spec(etcd: &EtcdSettings, address: Ipv4Addr) -> Spec {
-    let ms = |given: Option<crate::units::Duration>, default: u32| {
-        given.map_or(default, |duration| duration.0.as_ms() as u32)
-    };
+fn member_spec(timing: &Timing, address: Ipv4Addr) -> Spec {
     Spec::EtcdMember {
         address,
-        heartbeat_ms: ms(etcd.heartbeat, 100),
-        election_ms: ms(etcd.election, 1000),
+        heartbeat_ms: timing.heartbeat.as_ms() as u32,
+        election_ms: timing.election.as_ms() as u32,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod random;
 pub mod resource;
 pub mod seam;
 pub mod time;
+pub mod timing;
 pub mod topology;
 pub mod units;
 pub mod yaml;

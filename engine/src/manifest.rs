@@ -7,7 +7,7 @@ mod judge;
 mod load;
 mod types;
 
-pub use judge::{CODES, judge};
+pub use judge::{CODES, farthest, judge};
 pub use load::{Loaded, Source, load};
 pub use types::*;
 

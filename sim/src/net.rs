@@ -10,7 +10,7 @@ mod mesh;
 pub use faults::{Effect, FaultId};
 
 use faults::Faults;
-use quorate_engine::catalog;
+use quorate_engine::catalog::{self, Distances};
 use quorate_engine::manifest::ProviderKind;
 use quorate_engine::random::{Seed, Stream, hash_name, mix};
 use quorate_engine::time::{Span, Time};
@@ -66,6 +66,8 @@ const RTO_MIN: Span = Span::from_ms(200);
 #[derive(Debug, Clone)]
 pub struct Net {
     seed: Seed,
+    /// How far places are from each other.
+    distances: Distances,
     endpoints: Vec<Endpoint>,
     links: Vec<Link>,
     sessions: mesh::Sessions,
@@ -79,9 +81,10 @@ pub struct Net {
 impl Net {
     /// A network without endpoints.
     #[must_use]
-    pub fn new(seed: Seed) -> Self {
+    pub fn new(seed: Seed, distances: Distances) -> Self {
         Self {
             seed,
+            distances,
             endpoints: Vec::new(),
             links: Vec::new(),
             sessions: mesh::Sessions::new(seed),
@@ -136,13 +139,13 @@ impl Net {
 
     fn fresh(&self, from: usize, to: usize) -> Link {
         let (a, b) = (&self.endpoints[from], &self.endpoints[to]);
-        let (base, jitter) = match self.known(a, b) {
-            Some(rtt) => (Span(rtt.0 / 2), jitter(rtt)),
-            None => {
-                let (rtt, jitter) = round_trip(a, b);
-                (Span(rtt.0 / 2 * self.stretch_permille / 1_000), jitter)
-            }
+        let (rtt, jitter, known) = match self.known(a, b) {
+            Some(rtt) => (rtt, jitter(rtt), true),
+            None => round_trip(&self.distances, a, b),
         };
+        // What was measured is as long as it is; the catalogue may be wrong.
+        let stretch = if known { 1_000 } else { self.stretch_permille };
+        let base = Span(rtt.0 / 2 * stretch / 1_000);
         let key = mix(hash_name(&a.name)).wrapping_add(hash_name(&b.name));
         let luck = self.seed.stream_of(key, "link");
         let jitter = Span(jitter.0 / 2);
@@ -313,22 +316,26 @@ fn jitter(rtt: Span) -> Span {
     Span(rtt.0 / 20 + Span::from_us(100).0)
 }
 
-/// Round trip and its jitter between two endpoints.
-fn round_trip(a: &Endpoint, b: &Endpoint) -> (Span, Span) {
+/// Round trip and its jitter between two endpoints, and whether the user measured it.
+fn round_trip(known: &Distances, a: &Endpoint, b: &Endpoint) -> (Span, Span, bool) {
     let (Some(here), Some(there)) = (&a.place, &b.place) else {
         let rtt = a.distance.max(b.distance);
-        return (rtt, jitter(rtt));
+        return (rtt, jitter(rtt), false);
     };
+    let (from, to) = ((here.kind, &*here.region), (there.kind, &*there.region));
+    if let Some(own) = known.measured(from, to) {
+        return (own.rtt, own.jitter, true);
+    }
     if here.provider == there.provider && here.region == there.region {
         let rtt = if here.zone == there.zone {
             catalog::WITHIN_ZONE
         } else {
             catalog::BETWEEN_ZONES
         };
-        return (rtt.rtt, rtt.jitter);
+        return (rtt.rtt, rtt.jitter, false);
     }
-    let rtt = catalog::rtt((here.kind, &here.region), (there.kind, &there.region));
-    (rtt.rtt, rtt.jitter.max(Span::from_us(100)))
+    let rtt = catalog::rtt(from, to);
+    (rtt.rtt, rtt.jitter.max(Span::from_us(100)), false)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod sample;
 
 pub use summary::summary;
 pub use tally::{Distribution, ExpectationTally, RecoveryTally, Tally};
-pub use timeline::{GOLDEN_LINES, timeline};
+pub use timeline::{GOLDEN_LINES, MEASURED, timeline};
 
 use crate::outcome::{Run, Unit, Verdict};
 use quorate_engine::time::Span;
@@ -40,6 +40,8 @@ pub struct Suite {
     pub title: String,
     /// Fingerprint of the cluster's manifest.
     pub manifest: u64,
+    /// The directory of measured data, where one was given.
+    pub data: Option<String>,
     /// In order of seed. Their notes and series may have been dropped.
     pub runs: Vec<Run>,
     /// Predicted beside measured; empty where nothing was measured.
@@ -62,7 +64,11 @@ impl Suite {
     /// The one line that shows a run again.
     #[must_use]
     pub fn replay(&self, seed: u64) -> String {
-        format!("quorate replay {} --seed {seed}", shell_word(&self.file))
+        let mut line = format!("quorate replay {} --seed {seed}", shell_word(&self.file));
+        if let Some(dir) = &self.data {
+            line.push_str(&format!(" --data {}", shell_word(dir)));
+        }
+        line
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod together;
 pub(crate) use clients::within;
 pub(crate) use credentials::Credentials;
 
-use crate::etcd::{Gateway, Sight, Snapshots};
+use crate::etcd::{Gateway, Sight, Snapshots, Status};
 use quorate_engine::manifest::{Manifest, Role};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::seam::{Fault, FaultClass};
@@ -219,6 +219,24 @@ impl<R: Runner> Access<R> {
                 Err(Fault::new(FaultClass::Retryable, what))
             }
         }
+    }
+
+    /// What the member of a control plane says of itself, whether it knows a leader or not.
+    pub(crate) async fn status_at(
+        &self,
+        machine: &ResourceId,
+        addresses: &Addresses,
+    ) -> Result<Status, Fault> {
+        let output = self
+            .run(machine, addresses, credentials::reading(ONE))
+            .await?;
+        let way = Way {
+            machine: machine.clone(),
+            credentials: Arc::new(Credentials::read(output)?),
+            api: false,
+        };
+        let gateway = self.gateway(&way, addresses, MEMBER_HERE).await?;
+        gateway.status(PING).await.map_err(|e| e.fault(false))
     }
 
     /// A client of the Kubernetes API, through the tunnel.

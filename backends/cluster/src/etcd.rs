@@ -4,15 +4,21 @@
 
 mod change;
 mod gateway;
+mod recovery;
 mod restore;
+mod shelf;
 mod sight;
 mod snapshot;
+mod survey;
 mod view;
 
 pub(crate) use gateway::{Gateway, Member, Refusal, Status};
-pub use restore::{Restore, RestoreStep, restore_plan};
+pub use recovery::Recovery;
+pub use restore::{KEPT, Restore, RestoreStep, Source, restore_plan};
+pub use shelf::{Snapshots, Stored, verified};
 pub(crate) use sight::Sight;
-pub use snapshot::{Snapshot, Snapshots};
+pub use snapshot::Snapshot;
+pub use survey::{Remains, Survivor};
 
 use std::time::Duration;
 

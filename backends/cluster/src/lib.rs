@@ -15,7 +15,10 @@ mod names;
 pub mod objects;
 
 pub use access::Access;
-pub use etcd::{Restore, RestoreStep, Snapshot, Snapshots, restore_plan};
+pub use etcd::{
+    KEPT, Recovery, Remains, Restore, RestoreStep, Snapshot, Snapshots, Source, Stored, Survivor,
+    restore_plan, verified,
+};
 
 use quorate_engine::manifest::Manifest;
 use quorate_engine::resource::{Kind, ResourceId, Spec};
@@ -64,7 +67,21 @@ impl<R: Runner> Cluster<R> {
         self.access.snapshot(addresses, to).await
     }
 
-    /// Does one step of [`restore_plan`]; `mesh` is the mesh address of its machine.
+    /// What is left of each control plane.
+    pub async fn survey(
+        &self,
+        addresses: &[(ResourceId, Ipv4Addr)],
+        planes: &[ResourceId],
+    ) -> Vec<Remains> {
+        self.access.survey(addresses, planes).await
+    }
+
+    /// Whether some API server answers.
+    pub async fn serves(&self, addresses: &[(ResourceId, Ipv4Addr)]) -> bool {
+        self.access.api(addresses).await.is_ok()
+    }
+
+    /// Does one step of the restoration `id`; `mesh` is the mesh address of its machine.
     ///
     /// # Errors
     /// `Busy`: etcd has not ended yet. `Invalid`: the snapshot is damaged. Others as with machines.
@@ -72,9 +89,10 @@ impl<R: Runner> Cluster<R> {
         &self,
         addresses: &[(ResourceId, Ipv4Addr)],
         step: &RestoreStep,
+        id: &str,
         mesh: Ipv4Addr,
     ) -> Result<(), Fault> {
-        self.access.restore(addresses, step, mesh).await
+        self.access.restore(addresses, step, id, mesh).await
     }
 
     /// Whether a call of the hosts' lane is for us: who joins needs the cluster's consent.

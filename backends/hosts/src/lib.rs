@@ -14,6 +14,7 @@ mod pins;
 mod proxy;
 mod reach;
 pub mod rotate;
+mod rtt;
 mod ssh;
 mod view;
 

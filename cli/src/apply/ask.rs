@@ -6,18 +6,28 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 /// Whether somebody says yes. Nobody there to ask is a no that says how to say yes.
 pub(super) fn agreed(mode: Mode) -> bool {
+    let question = if mode == Mode::Destroy {
+        "All of this goes, and what is stored there with it. Go on?"
+    } else {
+        "Go on?"
+    };
+    asked(question).is_some_and(|line| means_yes(&line, mode))
+}
+
+/// Whether somebody says the whole word to what cannot be taken back.
+pub(crate) fn insisted(question: &str) -> bool {
+    asked(question).is_some_and(|line| means_yes(&line, Mode::Destroy))
+}
+
+fn asked(question: &str) -> Option<String> {
     if !io::stdin().is_terminal() {
         terminal::eprint("There is nobody to ask: give `--yes` to go on without.\n");
-        return false;
+        return None;
     }
-    terminal::eprint(if mode == Mode::Destroy {
-        "\nAll of this goes, and what is stored there with it. Go on? [yes/no] "
-    } else {
-        "\nGo on? [yes/no] "
-    });
+    terminal::eprint(&format!("\n{question} [yes/no] "));
     let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    read.is_ok() && means_yes(&line, mode)
+    io::stdin().lock().read_line(&mut line).ok()?;
+    Some(line)
 }
 
 /// What cannot be taken back takes the whole word.

@@ -95,6 +95,7 @@ fn campaign(input: &ScenarioInput, runs: Vec<Run>, times: Vec<Row>) -> Campaign 
             scenario: prepared.scenario,
             title: prepared.title,
             manifest: prepared.manifest,
+            data: prepared.data,
             runs,
             times,
             shown,
@@ -180,8 +181,8 @@ mod tests {
             env!("CARGO_MANIFEST_DIR"),
             "/../scenarios/one-way-partition.yaml"
         );
-        let input =
-            crate::input::scenario(Path::new(file)).unwrap_or_else(|_| panic!("it is sound"));
+        let input = crate::input::scenario(Path::new(file), &crate::measured::Measured::default())
+            .unwrap_or_else(|_| panic!("it is sound"));
         let line = ["quorate", "drill", file, "--predict", "1"];
         let Command::Drill(args) = Cli::parse_from(line).command else {
             panic!("a drill");

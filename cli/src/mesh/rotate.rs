@@ -17,7 +17,7 @@ use quorate_sim::report::plain;
 
 /// Rotates the keys that are asked for.
 pub(crate) fn run(args: &Args) -> Exit {
-    let manifest = match apply::manifest(&args.wanted.file, args.wanted.cluster.as_deref()) {
+    let manifest = match apply::wanted(&args.wanted) {
         Ok(manifest) => manifest,
         Err(exit) => return exit,
     };

@@ -16,6 +16,7 @@ struct Report<'a> {
     /// Equal exactly where the same steps come in the same order: 16 hexadecimal digits.
     fingerprint: String,
     etcd: Option<Etcd>,
+    timing: Option<Pace>,
     steps: Vec<OneStep<'a>>,
     held: &'a [Held],
     totals: Sum,
@@ -50,6 +51,14 @@ struct Etcd {
     tolerates: i64,
 }
 
+/// How members of etcd watch each other.
+#[derive(Serialize)]
+struct Pace {
+    heartbeat_ms: u64,
+    election_ms: u64,
+    reason: String,
+}
+
 #[derive(Serialize)]
 struct Sum {
     steps: usize,
@@ -68,6 +77,11 @@ pub(super) fn json(planned: &Planned) -> String {
         changes: !plan.is_empty(),
         fingerprint: format!("{:016x}", plan.fingerprint()),
         etcd: plan.slack.map(etcd),
+        timing: planned.timing.as_ref().map(|timing| Pace {
+            heartbeat_ms: timing.heartbeat.as_ms(),
+            election_ms: timing.election.as_ms(),
+            reason: timing.reason(),
+        }),
         steps: plan.steps.iter().enumerate().map(one_step).collect(),
         held: &plan.held,
         totals: Sum {

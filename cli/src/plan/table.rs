@@ -39,6 +39,13 @@ pub(super) fn table(planned: &Planned, full: bool) -> String {
         if let Some(slack) = plan.slack {
             let _ = writeln!(out, "etcd now: {slack}");
         }
+        if let Some(timing) = planned
+            .timing
+            .as_ref()
+            .filter(|timing| !timing.is_default())
+        {
+            let _ = writeln!(out, "etcd has {}", plain(&timing.reason()));
+        }
         out.push('\n');
         steps(&mut out, &plan.steps, full);
         totals(&mut out, planned);

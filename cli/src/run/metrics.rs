@@ -52,6 +52,10 @@ pub(super) struct Metrics {
     nodes: Gauge,
     ready: Gauge,
     pending: Gauge,
+    snapshots: Family<Step, Counter>,
+    snapshot_at: Gauge,
+    snapshot_age: Gauge,
+    snapshot_bytes: Gauge,
     reloads: Family<Step, Counter>,
     interval: Duration,
     /// When anything was last heard of the run; and why it cannot begin, if so.
@@ -84,6 +88,9 @@ impl Metrics {
             "Readings of the manifest",
             reloads.clone(),
         );
+        let snapshots = Family::default();
+        let help = "Snapshots of etcd on schedule, by outcome";
+        registry.register("etcd_snapshots", help, snapshots.clone());
         let mut new = |name, help| gauge(&mut registry, name, help);
         Self {
             in_flight: new("calls_in_flight", "Calls under way"),
@@ -106,6 +113,19 @@ impl Metrics {
             nodes: new("nodes", "Nodes of Kubernetes"),
             ready: new("ready_nodes", "Those of them that are ready"),
             pending: new("pending_pods", "Pods that fit nowhere"),
+            snapshot_at: new(
+                "etcd_snapshot_timestamp_seconds",
+                "When the newest snapshot of etcd was taken; 0: there is none",
+            ),
+            snapshot_age: new(
+                "etcd_snapshot_age_seconds",
+                "Since the newest snapshot of etcd was taken; -1: there is none",
+            ),
+            snapshot_bytes: new(
+                "etcd_snapshot_bytes",
+                "Size of the last snapshot that was taken on schedule",
+            ),
+            snapshots,
             calls,
             took,
             steps,
@@ -118,6 +138,9 @@ impl Metrics {
 
     /// As Prometheus reads it.
     pub(super) fn text(&self) -> String {
+        let at = self.snapshot_at.get();
+        let age = unix(SystemTime::now()) - at;
+        self.snapshot_age.set(if at == 0 { -1 } else { age.max(0) });
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes any text");
         text
@@ -149,6 +172,26 @@ impl Metrics {
     pub(super) fn reloaded(&self, taken: bool) {
         let outcome = if taken { "taken" } else { "refused" }.to_owned();
         self.reloads.get_or_create(&Step { outcome }).inc();
+    }
+
+    /// Whether a cluster was ever seen.
+    pub(super) fn is_founded(&self) -> bool {
+        self.voters.get() > 0
+    }
+
+    /// The newest snapshot that there is.
+    pub(super) fn has_snapshot(&self, newest: Option<SystemTime>) {
+        self.snapshot_at.set(newest.map_or(0, unix));
+    }
+
+    /// A snapshot was due: its bytes, where it was taken.
+    pub(super) fn took_snapshot(&self, bytes: Option<u64>) {
+        let outcome = if bytes.is_some() { "ok" } else { "failed" }.to_owned();
+        self.snapshots.get_or_create(&Step { outcome }).inc();
+        if let Some(bytes) = bytes {
+            self.snapshot_bytes.set(bytes as i64);
+            self.snapshot_at.set(unix(SystemTime::now()));
+        }
     }
 
     fn hear(&self, blocked: bool) {
@@ -191,6 +234,12 @@ impl Metrics {
     }
 }
 
+/// Seconds since 1970.
+fn unix(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64)
+}
+
 /// Turns a run's news into figures, and into a calm log.
 pub(super) struct Watch {
     metrics: Arc<Metrics>,
@@ -229,10 +278,7 @@ impl Watch {
                     log("the world is as the manifest wants it");
                 }
                 metrics.converged.set(1);
-                let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                metrics
-                    .converged_at
-                    .set(now.map_or(0, |now| now.as_secs() as i64));
+                metrics.converged_at.set(unix(SystemTime::now()));
             }
             Notice::Started { .. } => {}
             Notice::Finished { step, took } => {

@@ -27,6 +27,8 @@ pub enum RttSource {
         /// When, as `2020-06-05`.
         date: &'static str,
     },
+    /// By the user's own measurement.
+    Own,
     /// By distance, or by an unchecked figure.
     Estimated,
 }
@@ -53,14 +55,15 @@ const fn estimated(rtt: Span, jitter: Span) -> Rtt {
 
 /// The jitter of a round trip whose jitter nobody measured: the median of the measured rows
 /// (0.45 ms), and on long ways the 90th percentile of their jitter per round trip (1.4 %).
-fn usual_jitter(rtt: Span) -> Span {
+pub(super) fn usual_jitter(rtt: Span) -> Span {
     Span::from_us(450).max(Span(rtt.0 / 1_000 * 14))
 }
 
+pub(super) type Pair = (Place, Place);
 type Place = (ProviderKind, String);
 
 /// Rows by unordered pair of places, the smaller one first.
-static ROWS: LazyLock<BTreeMap<(Place, Place), Rtt>> = LazyLock::new(|| {
+static ROWS: LazyLock<BTreeMap<Pair, Rtt>> = LazyLock::new(|| {
     let ms = |field| Span::from_us(libm::round(rows::number(field) * 1_000.0) as u64);
     let mut known = BTreeMap::new();
     for [
@@ -96,7 +99,7 @@ static ROWS: LazyLock<BTreeMap<(Place, Place), Rtt>> = LazyLock::new(|| {
     known
 });
 
-fn ordered(a: Place, b: Place) -> (Place, Place) {
+pub(super) fn ordered(a: Place, b: Place) -> Pair {
     if a <= b { (a, b) } else { (b, a) }
 }
 

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod balancers;
+mod distances;
 mod dns;
 mod etcd;
 mod kubernetes;
@@ -25,7 +26,8 @@ mod view;
 mod workloads;
 
 use crate::diagnostic::Finding;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Role};
+use crate::timing::Farthest;
 
 /// Every code that [`judge`] may give, by rule, in the order of judging.
 pub const CODES: &[&str] = &[
@@ -130,6 +132,9 @@ pub const CODES: &[&str] = &[
     "mesh-mtu-too-small",
     "cni-mtu-too-large",
     "cni-mtu-too-small",
+    // distances
+    "distance-twice",
+    "distance-of-nothing",
     // quorum
     "even-voters",
     "too-many-voters",
@@ -143,7 +148,10 @@ pub const CODES: &[&str] = &[
     "etcd-election-too-long",
     "etcd-heartbeat-below-rtt",
     "etcd-election-below-rtt",
+    "etcd-timing-solved",
     "etcd-members-far-apart",
+    "etcd-snapshots-often",
+    "etcd-snapshots-none-kept",
     "etcd-version-form",
     "etcd-version-unsupported",
     "etcd-adds-only-when-whole",
@@ -190,6 +198,7 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
         addresses::check,
         mesh::check,
         mtu::check,
+        distances::check,
         quorum::check,
         etcd::check,
         kubernetes::check,
@@ -207,6 +216,13 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// The longest round trip between nodes of a role that stand in different places.
+#[must_use]
+pub fn farthest(manifest: &Manifest, role: Role) -> Option<Farthest> {
+    let view = view::View::new(manifest);
+    view::longest(view, view.with_role(role))
 }
 
 /// Names come from the user, and are shown: what moves a terminal's cursor is written out.

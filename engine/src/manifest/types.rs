@@ -2,10 +2,14 @@
 //!
 //! Field docs are what an editor shows. References between parts are by name.
 
+mod distance;
 mod entry;
+mod etcd;
 mod workload;
 
+pub use distance::*;
 pub use entry::*;
+pub use etcd::*;
 pub use workload::*;
 
 use crate::units::{Bytes, Cidr, Cpu, Duration};
@@ -85,6 +89,10 @@ pub struct Cluster {
     /// What the cluster must survive, and how well.
     #[serde(default)]
     pub resilience: Resilience,
+    /// Measured round trips between places, which count before those of the catalogue. `--data` of
+    /// the commands puts a file's rows here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub distances: Vec<Distance>,
 }
 
 /// Kubernetes, its network plugin and its etcd.
@@ -204,21 +212,6 @@ pub enum Mtu {
     /// Fixed, in bytes.
     #[serde(untagged)]
     Fixed(u16),
-}
-
-/// etcd's version and timing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct EtcdSettings {
-    /// `3.5.21`; by default what kubeadm of this Kubernetes version brings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Heartbeat interval; etcd's default is 100 ms.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heartbeat: Option<Duration>,
-    /// Election time-out; etcd's default is 1 s, its maximum 50 s.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub election: Option<Duration>,
 }
 
 /// A provider instance: an account at a cloud, a libvirt host, a set of machines, a DNS service.

@@ -23,7 +23,11 @@ fn node(name: &str, provider: &str, region: &str, kind: ProviderKind) -> Endpoin
 }
 
 fn net() -> Net {
-    let mut net = Net::new(Seed(1));
+    with(Distances::default())
+}
+
+fn with(known: Distances) -> Net {
+    let mut net = Net::new(Seed(1), known);
     net.add(node("a", "htz", "fsn1", ProviderKind::Hetzner));
     net.add(node("b", "aws", "eu-central-1", ProviderKind::Aws));
     net.add(node("c", "aws", "us-east-1", ProviderKind::Aws));
@@ -42,6 +46,27 @@ fn distance_is_delay() {
     assert!(
         (Span::from_ms(35)..Span::from_ms(60)).contains(&far),
         "{far}"
+    );
+}
+
+#[test]
+fn a_measured_distance_is_as_long_as_it_was_measured() {
+    let row = "hetzner,fsn1,aws,eu-central-1,64.000,0.200,p50,2026-11-22,measured,measured";
+    let text = format!("{}\n{row}\n", catalog::COLUMNS);
+    let rows = catalog::read_distances(&text).unwrap();
+    let (mut own, mut usual) = (with(Distances::of(&rows)), net());
+    assert_eq!(
+        own.base_rtt(0, 1),
+        Span::from_ms(64),
+        "nothing is drawn of it"
+    );
+    let (least, most) = (Span::from_us(32_000), Span::from_us(32_100));
+    assert!((least..=most).contains(&own.carry(at(0), 0, 1).unwrap()));
+    assert!(usual.carry(at(0), 0, 1).unwrap() < Span::from_ms(15));
+    assert_eq!(
+        own.carry(at(0), 1, 2),
+        usual.carry(at(0), 1, 2),
+        "others stay"
     );
 }
 

@@ -19,6 +19,9 @@ use std::fmt::Write as _;
 /// about 80.
 pub const GOLDEN_LINES: usize = 60;
 
+/// What the names of parameters begin with that were measured, and not drawn.
+pub const MEASURED: &str = "round trip ";
+
 /// The transcript of a run, with at most `lines` lines of notes. Ends with a line break.
 #[must_use]
 pub fn timeline(run: &Run, lines: usize) -> String {
@@ -32,6 +35,12 @@ pub fn timeline(run: &Run, lines: usize) -> String {
         "events    {} in {} of simulated time",
         run.events, run.simulated
     );
+    // Without these the same seed is another run.
+    for (name, value) in &run.parameters {
+        if let Some(places) = name.strip_prefix(MEASURED) {
+            let _ = writeln!(out, "measured  {}: {}", plain(places), plain(value));
+        }
+    }
     out.push('\n');
     for line in self::lines(&run.notes, lines) {
         let _ = writeln!(out, "{line}");

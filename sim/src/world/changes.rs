@@ -17,7 +17,6 @@ use quorate_engine::{catalog, manifest};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-
 impl World {
     pub(super) fn on_change(&mut self, change: Change) {
         match change {

@@ -154,12 +154,48 @@ impl World {
             Verb::Drain => self.drain(number, &machine),
             Verb::Create | Verb::Update | Verb::Delete => {
                 let takes = self.takes(call);
+                self.restart(call, takes);
                 self.wait(number, Stage::Finish, takes);
             }
             Verb::List | Verb::Describe | Verb::Probe | Verb::Init => {
                 panic!("{} {} is not for the cluster", call.verb, call.target)
             }
         }
+    }
+
+    /// What another version or another timing of a control plane takes down for a while: its member
+    /// ends politely, its API server is away, and both start anew before the work is done.
+    fn restart(&mut self, call: &Call, takes: Span) {
+        let machine = call.target.machine();
+        let Some(wanted) = call.resource.as_ref().filter(|_| call.verb == Verb::Update) else {
+            return;
+        };
+        let other = |version: &String| self.version_on(&machine) != *version;
+        let renews = matches!(wanted.spec, Spec::EtcdMember { .. })
+            || matches!(&wanted.spec, Spec::ControlPlane { version, .. } if other(version));
+        let Some(host) = self
+            .stage
+            .find(&machine)
+            .filter(|host| self.stage.runs(*host))
+        else {
+            return;
+        };
+        if !renews {
+            return;
+        }
+        let state = self.stage.host(host).expect("it runs");
+        let (member, boot) = (state.member, state.boot);
+        if let Some(member) = member {
+            self.with_etcd(|etcd, ground| etcd.stop(ground, member));
+        }
+        let back = self.stage.now() + takes;
+        if let Some(from) = &mut self.stage.host_mut(host).api_from {
+            *from = back;
+        }
+        self.refresh_balancers();
+        self.paths_changed();
+        let starts = Span(takes.0 / 2);
+        self.stage.after(starts, Happening::Boot(host, boot));
     }
 
     /// How long work in the cluster takes: lognormal around the usual.

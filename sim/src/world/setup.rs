@@ -8,17 +8,20 @@ use super::watch::Watch;
 use crate::cloud::{Account, Cloud, Ended};
 use crate::kube::{Kube, Settings, WorkloadSpec};
 use crate::net::Endpoint;
+use crate::report::MEASURED;
 use crate::traffic::{PopulationSettings, ResolverSettings, Target, Traffic};
+use quorate_engine::catalog::plain;
 use quorate_engine::engine::etcd_version;
 use quorate_engine::engine::{Mode, Task};
 use quorate_engine::exec::{Guard, Limits};
-use quorate_engine::manifest::{Manifest, Provider, ProviderKind};
+use quorate_engine::manifest::{Distance, Manifest, NodePool, Provider, ProviderKind};
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::resource::{Resource, ResourceId, Spec};
 use quorate_engine::seam::Lane;
 use quorate_engine::time::Span;
-use std::collections::BTreeMap;
+use quorate_engine::timing::Timing;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a world is made from.
@@ -61,7 +64,11 @@ impl World {
         let kubernetes = manifest.spec.kubernetes.as_ref();
         let minor = kubernetes_minor(kubernetes.map_or("", |k| &k.version));
         let mut world = Self {
-            stage: Stage::new(*seed, far("orchestrator", ORCHESTRATOR_RTT)),
+            stage: Stage::new(
+                *seed,
+                &manifest.spec.distances,
+                far("orchestrator", ORCHESTRATOR_RTT),
+            ),
             cloud: Cloud::new(*seed, []),
             etcd: None,
             kube: Kube::new(Settings::of_minor(minor), *seed),
@@ -306,14 +313,35 @@ impl World {
     pub fn parameters(&self) -> Vec<(String, String)> {
         let percent = self.stage.net.stretch_permille() as f64 / 10.0;
         let fsync = self.stage.fsync_median();
-        vec![
+        let timing = Timing::of(&self.manifest);
+        let mut etcd = etcd_version(&self.manifest).to_string();
+        if !timing.is_default() {
+            etcd.push_str(&format!(", {}", timing.reason()));
+        }
+        let mut all = vec![
             (
                 "network paths".to_owned(),
                 format!("{percent}% of the catalogue's"),
             ),
             ("median fsync of etcd's disks".to_owned(), fsync.to_string()),
-            ("etcd".to_owned(), etcd_version(&self.manifest).to_string()),
-        ]
+            ("etcd".to_owned(), etcd),
+        ];
+        let places = places(&self.manifest);
+        let here = |row: &&Distance| {
+            let (a, b) = row.pair();
+            places.contains(&a) && places.contains(&b)
+        };
+        let rows = self.manifest.spec.distances.iter().filter(here);
+        all.extend(rows.map(|row| {
+            let [a, b] = &row.between;
+            let known = [&row.statistic, &row.source, &row.date].map(String::as_str);
+            let known = known.into_iter().filter(|word| !word.is_empty());
+            (
+                format!("{MEASURED}{} - {}", a.region, b.region),
+                format!("{} ({})", row.rtt, known.collect::<Vec<_>>().join(", ")),
+            )
+        }));
+        all
     }
 }
 
@@ -321,6 +349,17 @@ impl World {
 fn containers(provider: &Provider) -> bool {
     let endpoint = provider.endpoint.as_deref().unwrap_or_default();
     provider.kind == ProviderKind::Libvirt && endpoint.starts_with("lxc")
+}
+
+/// Where pools stand, as measured distances name it.
+fn places(manifest: &Manifest) -> BTreeSet<(ProviderKind, String)> {
+    let spec = &manifest.spec;
+    let place = |pool: &NodePool| {
+        let provider = spec.providers.iter().find(|p| p.name == pool.provider)?;
+        let region = pool.region.as_ref().unwrap_or(&pool.provider);
+        Some((provider.kind, plain(region)))
+    };
+    spec.node_pools.iter().filter_map(place).collect()
 }
 
 /// An endpoint whose distance to everything is given.

@@ -11,7 +11,9 @@ use crate::kernel::{Chain, Queue};
 use crate::net::{Endpoint, Net, Place};
 use crate::outcome::{Note, Track};
 use crate::scenario::Process;
-use quorate_engine::random::{Seed, Stream};
+use quorate_engine::catalog::Distances;
+use quorate_engine::manifest::Distance;
+use quorate_engine::random::{Seed, Stream, hash_name};
 use quorate_engine::resource::ResourceId;
 use quorate_engine::time::{Span, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -85,8 +87,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(seed: Seed, orchestrator: Endpoint) -> Self {
-        let mut net = Net::new(seed);
+    pub(crate) fn new(seed: Seed, measured: &[Distance], orchestrator: Endpoint) -> Self {
+        let mut net = Net::new(seed, Distances::of(measured));
+        // Another network makes another run, even where nothing of it is ever used.
+        let mut chain = Chain::default();
+        for row in measured {
+            chain.add(hash_name(&row.line()), 0);
+        }
         net.add(orchestrator);
         // Between a good SSD (below 1 ms) and a busy shared disk (4.5 ms, measured by fdatasync).
         let fsync_median = seed
@@ -95,7 +102,7 @@ impl Stage {
         Self {
             seed,
             queue: Queue::default(),
-            chain: Chain::default(),
+            chain,
             net,
             hosts: vec![None],
             by_machine: BTreeMap::new(),

@@ -1,10 +1,10 @@
-//! Snapshots of etcd: taken through the gateway, checked, written whole or not at all, and kept in
-//! a limited number.
+//! Snapshots of etcd: taken through the gateway, checked, written whole or not at all.
 //!
 //! The stream is JSON, one object a line, each with a piece of the database in base64; the last
 //! piece is the SHA-256 of all before it, which `etcdctl snapshot restore` checks, too. So the file
 //! is what `etcdctl snapshot save` would write.
 
+use super::shelf::{SUM, Snapshots, name};
 use super::{Gateway, LOOK, Refusal};
 use crate::Access;
 use crate::access::Addresses;
@@ -24,17 +24,8 @@ use std::time::Duration;
 
 /// 8 GB, which etcd calls its largest, at 70 MB/s; whoever waits has a shorter time of their own.
 const WHOLE: Duration = Duration::from_secs(120);
-/// Bytes of the sum at the end.
-const SUM: usize = 32;
 /// A line carries 32 kB; one that never ends is no snapshot.
 const LINE_MOST: usize = 4 << 20;
-
-/// Where snapshots are kept.
-#[derive(Debug, Clone)]
-pub struct Snapshots {
-    folder: PathBuf,
-    keep: usize,
-}
 
 /// A snapshot that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,71 +36,6 @@ pub struct Snapshot {
     pub revision: u64,
     /// Bytes.
     pub bytes: u64,
-}
-
-impl Snapshots {
-    /// In this folder, which is made if need be; the newest `keep` of a cluster stay.
-    ///
-    /// # Panics
-    /// If `keep` is 0.
-    #[must_use]
-    pub fn new(folder: impl Into<PathBuf>, keep: usize) -> Self {
-        assert!(keep > 0, "a snapshot that is taken is kept");
-        Self {
-            folder: folder.into(),
-            keep,
-        }
-    }
-
-    /// Where they are.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Those of a cluster, the oldest first.
-    ///
-    /// # Errors
-    /// The folder cannot be read.
-    pub fn of(&self, cluster: &str) -> io::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            if name.is_some_and(|name| is_of(name, cluster)) {
-                found.push(path);
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    /// Removes the oldest beyond those that stay.
-    fn prune(&self, cluster: &str) -> io::Result<()> {
-        let all = self.of(cluster)?;
-        for path in all.iter().rev().skip(self.keep) {
-            fs::remove_file(path)?;
-        }
-        Ok(())
-    }
-}
-
-/// `shop-20261122T154400123Z-r17.db`: in the order of names they are in the order of time, to the
-/// millisecond.
-fn name(cluster: &str, at: Timestamp, revision: u64) -> String {
-    let (second, ms) = (at.strftime("%Y%m%dT%H%M%S"), at.subsec_millisecond());
-    format!("{cluster}-{second}{ms:03}Z-r{revision}.db")
-}
-
-fn is_of(name: &str, cluster: &str) -> bool {
-    let rest = name
-        .strip_prefix(cluster)
-        .and_then(|rest| rest.strip_prefix('-'));
-    let parts = rest.and_then(|rest| rest.strip_suffix(".db")?.split_once("Z-r"));
-    parts.is_some_and(|(at, revision)| {
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        at.len() == 18 && at.split('T').all(digits) && digits(revision)
-    })
 }
 
 impl<R: Runner> Access<R> {
@@ -354,27 +280,5 @@ mod tests {
             refusal.to_string().contains("etcdserver: stopped"),
             "{refusal}"
         );
-    }
-
-    #[test]
-    fn the_newest_stay_and_nothing_else_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let put = |name: &str| fs::write(folder.path().join(name), "x").unwrap();
-        let at = |s: i64| Timestamp::from_second(1_790_000_000 + s).unwrap();
-        for n in 0..5 {
-            put(&name("shop", at(n), 100 - n as u64));
-        }
-        let others = [
-            "shop-2-20260101T000000000Z-r1.db",
-            "shop-notes.db",
-            "mine.txt",
-        ];
-        others.into_iter().for_each(put);
-        let kept = Snapshots::new(folder.path(), 2);
-        kept.prune("shop").unwrap();
-        let left = kept.of("shop").unwrap();
-        let newest = [name("shop", at(3), 97), name("shop", at(4), 96)];
-        assert_eq!(left, newest.map(|name| folder.path().join(name)));
-        assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }
 }

@@ -182,6 +182,7 @@ pub(super) fn translate(
 
         workloads: Vec::new(),
         resilience: Resilience::default(),
+        distances: Vec::new(),
     };
     let manifest = Manifest {
         api_version: ApiVersion::V1,

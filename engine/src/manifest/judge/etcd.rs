@@ -1,23 +1,17 @@
 //! etcd's version and timing against the round trips between its members.
 //!
-//! Distances come from the catalogue; a measured network would know better.
+//! What the manifest leaves open is solved in `timing`; here it is said, and what is fixed is judged.
 
-use super::view::{View, farthest};
+use super::view::View;
 use crate::diagnostic::{Finding, Path};
-use crate::manifest::{Domain, EtcdSettings, Kubernetes, Role};
+use crate::manifest::{Domain, EtcdSettings, Kubernetes, SnapshotSchedule};
 use crate::quorum::{AddRule, EtcdVersion};
 use crate::time::Span;
+use crate::timing::{ELECTION_MAX, HEARTBEAT, HEARTBEATS_PER_ELECTION, PER_ELECTION, Timing};
 use crate::units::Duration;
 
-/// etcd's defaults (`embed/config.go`): a heartbeat each 100 ms, an election after 1 s.
-const HEARTBEAT: Span = Span::from_ms(100);
-const ELECTION: Span = Span::from_ms(1_000);
-/// etcd refuses longer elections.
-const ELECTION_MAX: Span = Span::from_secs(50);
-/// etcd refuses elections shorter than this many heartbeats.
-const HEARTBEATS_PER_ELECTION: u64 = 5;
-/// etcd's tuning guide: an election takes at least ten round trips.
-const RTTS_PER_ELECTION: u64 = 10;
+/// More often than this, taking them is all that etcd's disks do.
+const SNAPSHOTS_LEAST: Span = Span::from_secs(60);
 /// The newest minor whose rules for changes of members are known.
 const NEWEST: (u16, u16) = (3, 7);
 /// OpenShift 4.20 asks for less than this between etcd peers.
@@ -30,13 +24,37 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     };
     version(view, kubernetes, &path, found);
     timing(view, &kubernetes.etcd, &path, found);
+    snapshots(kubernetes.etcd.snapshots, &path.field("snapshots"), found);
+}
+
+fn snapshots(schedule: SnapshotSchedule, path: &Path, found: &mut Vec<Finding>) {
+    let every = schedule.every.0;
+    if every > Span::ZERO && every < SNAPSHOTS_LEAST {
+        let message = format!("a snapshot each {every}");
+        found.push(
+            Finding::error("etcd-snapshots-often", &path.field("every"), message)
+                .why("each one reads the whole database, and is carried off the node")
+                .fix("write `1m` or more, or `0s` for none"),
+        );
+    }
+    if schedule.keep == 0 {
+        found.push(
+            Finding::error(
+                "etcd-snapshots-none-kept",
+                &path.field("keep"),
+                "none is kept",
+            )
+            .why("a snapshot that is taken is there to be restored")
+            .fix("write how many stay, like `14`; `every: 0s` takes none"),
+        );
+    }
 }
 
 fn timing(view: View<'_>, etcd: &EtcdSettings, path: &Path, found: &mut Vec<Finding>) {
-    let heartbeat = etcd.heartbeat.map_or(HEARTBEAT, |d| d.0);
-    let election = etcd.election.map_or(ELECTION, |d| d.0);
-    let whole = |span: Span| span.0 > 0 && span.0.is_multiple_of(1_000_000);
-    if !whole(heartbeat) || !whole(election) {
+    let whole = |given: Option<Duration>| {
+        given.is_none_or(|given| given.0.0 > 0 && given.0.0.is_multiple_of(1_000_000))
+    };
+    if !whole(etcd.heartbeat) || !whole(etcd.election) {
         found.push(
             Finding::error(
                 "etcd-timing-not-whole",
@@ -47,13 +65,26 @@ fn timing(view: View<'_>, etcd: &EtcdSettings, path: &Path, found: &mut Vec<Find
         );
         return;
     }
+    let timing = Timing::of(view.manifest);
+    limits(&timing, path, found);
+    distance(view, &timing, path, found);
+}
+
+/// What etcd refuses to start with.
+fn limits(timing: &Timing, path: &Path, found: &mut Vec<Finding>) {
+    let (heartbeat, election) = (timing.heartbeat, timing.election);
     if election < heartbeat.times(HEARTBEATS_PER_ELECTION) {
         let message =
             format!("an election of {election} is less than five heartbeats of {heartbeat}");
+        let fix = if heartbeat.times(PER_ELECTION) <= ELECTION_MAX {
+            format!("set election to {}", text(heartbeat.times(PER_ELECTION)))
+        } else {
+            "leave out both: they are solved from the round trips".to_owned()
+        };
         found.push(
             Finding::error("etcd-election-ratio", path, message)
                 .why("etcd refuses to start with it")
-                .fix(format!("set election to {}", text(heartbeat.times(10)))),
+                .fix(fix),
         );
     }
     if election > ELECTION_MAX {
@@ -61,31 +92,50 @@ fn timing(view: View<'_>, etcd: &EtcdSettings, path: &Path, found: &mut Vec<Find
         found.push(
             Finding::error("etcd-election-too-long", &path.field("election"), message)
                 .why("etcd refuses to start beyond 50 s")
-                .fix("set election to ten round trips between the most distant members"),
+                .fix("leave it out: it is solved from the round trips between members"),
         );
     }
-    let Some((rtt, a, b)) = farthest(view, view.with_role(Role::ControlPlane)) else {
+}
+
+/// What distances ask for.
+fn distance(view: View<'_>, timing: &Timing, path: &Path, found: &mut Vec<Finding>) {
+    let (heartbeat, election) = (timing.heartbeat, timing.election);
+    let Some(far) = &timing.farthest else {
         return;
     };
-    let between = format!("between {a} and {b}");
+    let rtt = far.rtt;
+    let between = format!("between {} and {}", far.between[0], far.between[1]);
     let advised = round_up(rtt.max(HEARTBEAT));
+    if timing.free && !timing.is_default() {
+        found.push(
+            Finding::note("etcd-timing-solved", path, timing.reason())
+                .why(
+                    "etcd advises heartbeats of 0.5 to 1.5 round trips, and elections of at least \
+                     ten round trips and ten heartbeats; its defaults of 100 ms and 1 s are less",
+                )
+                .fix("set heartbeat and election here only to fix them whatever is measured"),
+        );
+    }
     if heartbeat.times(2) < rtt {
         let message = format!("heartbeats of {heartbeat} for a round trip of {rtt} {between}");
         found.push(
             Finding::warning("etcd-heartbeat-below-rtt", path, message)
                 .why("etcd advises 0.5 to 1.5 round trips: faster ones queue up and find no answer")
-                .fix(format!("set heartbeat to {}", text(advised))),
+                .fix(format!(
+                    "set heartbeat to {}, or leave it out",
+                    text(advised)
+                )),
         );
     }
-    if election < rtt.times(RTTS_PER_ELECTION) {
+    if election < rtt.times(PER_ELECTION) {
         let message = format!("an election of {election} for a round trip of {rtt} {between}");
         found.push(
             Finding::warning("etcd-election-below-rtt", path, message)
                 .why("below ten round trips, jitter alone deposes leaders that are alive")
                 .fix(format!(
-                    "set heartbeat to {} and election to {}",
+                    "set heartbeat to {} and election to {}, or leave them out",
                     text(advised),
-                    text(advised.times(10))
+                    text(advised.times(PER_ELECTION))
                 )),
         );
     }
@@ -163,10 +213,23 @@ pub(super) mod tests {
             case("etcd-election-too-long", ETCD, etcd("1s", "50001ms")),
             case("etcd-heartbeat-below-rtt", ETCD, etcd("1ms", "1s")),
             case("etcd-election-below-rtt", ETCD, etcd("10ms", "60ms")),
-            case("etcd-election-below-rtt", AWS, json!("us-west-2")).with("etcd-members-far-apart"),
-            case("etcd-election-below-rtt", AWS, json!("ap-southeast-2"))
-                .with("etcd-heartbeat-below-rtt")
+            case("etcd-election-below-rtt", AWS, json!("us-west-2"))
+                .and_set(ETCD, etcd("100ms", "1s"))
                 .with("etcd-members-far-apart"),
+            case("etcd-timing-solved", AWS, json!("us-west-2")).with("etcd-members-far-apart"),
+            case("etcd-timing-solved", AWS, json!("ap-southeast-2")).with("etcd-members-far-apart"),
+            case(
+                "etcd-snapshots-often",
+                ETCD,
+                json!({"snapshots": {"every": "59s"}}),
+            )
+            .fails(),
+            case(
+                "etcd-snapshots-none-kept",
+                ETCD,
+                json!({"snapshots": {"keep": 0}}),
+            )
+            .fails(),
             case("etcd-members-far-apart", AWS, json!("us-east-1"))
                 .and_set(ETCD, etcd("150ms", "1500ms")),
             case("etcd-version-form", ETCD, json!({"version": "3.6"})),
@@ -200,6 +263,10 @@ pub(super) mod tests {
             Case::clean(ETCD, etcd_json("10s", "50s")),
             Case::clean(ETCD, json!({"version": "v3.6.11"})),
             Case::clean(ETCD, json!({"version": "3.7.0"})),
+            Case::clean(ETCD, json!({"snapshots": {"every": "0s"}})),
+            Case::clean(ETCD, json!({"snapshots": {"every": "1m", "keep": 1}})),
+            Case::clean(ETCD, json!({"heartbeat": "150ms"})),
+            Case::clean(ETCD, json!({"election": "400ms"})),
         ]);
     }
 

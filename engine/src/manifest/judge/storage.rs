@@ -2,7 +2,7 @@
 //!
 //! Does not weigh disks: what they hold is known only when data is there.
 
-use super::view::{View, domain_name, farthest, graded};
+use super::view::{View, domain_name, graded, longest};
 use crate::diagnostic::Finding;
 use crate::manifest::{Domain, Role, Storage};
 use crate::time::Span;
@@ -92,9 +92,10 @@ fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
 }
 
 fn distance(view: View<'_>, found: &mut Vec<Finding>) {
-    if let Some((rtt, a, b)) = farthest(view, view.with_role(Role::Worker))
-        && rtt > RTT_MAX
+    if let Some(far) = longest(view, view.with_role(Role::Worker))
+        && far.rtt > RTT_MAX
     {
+        let (rtt, [a, b]) = (far.rtt, &far.between);
         let message = format!("{rtt} of round trip between workers of {a} and {b}");
         found.push(
             Finding::warning("storage-far-apart", &view.at("storage"), message)

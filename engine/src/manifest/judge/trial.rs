@@ -148,6 +148,7 @@ fn every_code_has_a_case_and_every_case_a_code() {
         super::addresses::tests::cases(),
         super::mesh::tests::cases(),
         super::mtu::tests::cases(),
+        super::distances::tests::cases(),
         super::quorum::tests::cases(),
         super::etcd::tests::cases(),
         super::kubernetes::tests::cases(),

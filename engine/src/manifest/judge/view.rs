@@ -2,10 +2,10 @@
 //!
 //! Judges nothing. A name that leads nowhere gives `None`, and the rule that owns it speaks.
 
-use crate::catalog;
+use crate::catalog::{self, Distances};
 use crate::diagnostic::{Finding, Path, Severity};
 use crate::manifest::{Cluster, Domain, Manifest, NodePool, Provider, ProviderKind, Role};
-use crate::time::Span;
+use crate::timing::Farthest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A manifest with its lookups.
@@ -161,23 +161,36 @@ pub(super) fn providers<'a>(pools: impl Iterator<Item = &'a NodePool>) -> BTreeS
 }
 
 /// The longest round trip between any two places of the pools, and the pools that stand there.
-pub(super) fn farthest<'a>(
+/// That inside one place counts only where it was measured.
+pub(super) fn longest<'a>(
     view: View<'a>,
     pools: impl Iterator<Item = &'a NodePool>,
-) -> Option<(Span, &'a str, &'a str)> {
+) -> Option<Farthest> {
     let mut places = BTreeMap::new();
     for pool in pools {
         if let Some(kind) = view.kind(pool) {
             let region = pool.region.as_deref().unwrap_or(&pool.provider);
-            places.entry((kind, region)).or_insert(pool.name.as_str());
+            let here = places
+                .entry((kind, region))
+                .or_insert((pool.name.as_str(), 0));
+            here.1 += nodes(pool).1;
         }
     }
-    let mut worst: Option<(Span, &str, &str)> = None;
-    for (i, (b, b_name)) in places.iter().enumerate() {
-        for (a, a_name) in places.iter().take(i) {
-            let rtt = catalog::rtt(*a, *b).rtt;
-            if worst.is_none_or(|(most, ..)| rtt > most) {
-                worst = Some((rtt, a_name, b_name));
+    let known = Distances::of(&view.spec.distances);
+    let mut worst: Option<Farthest> = None;
+    for (i, (b, (b_name, nodes))) in places.iter().enumerate() {
+        for (a, (a_name, _)) in places.iter().take(i + 1) {
+            let own = known.measured(*a, *b);
+            if a == b && (own.is_none() || *nodes < 2) {
+                continue;
+            }
+            let rtt = own.unwrap_or_else(|| catalog::rtt(*a, *b)).rtt;
+            if worst.as_ref().is_none_or(|worst| rtt > worst.rtt) {
+                worst = Some(Farthest {
+                    rtt,
+                    between: [(*a_name).to_owned(), (*b_name).to_owned()],
+                    measured: own.is_some(),
+                });
             }
         }
     }

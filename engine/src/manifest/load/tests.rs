@@ -137,6 +137,35 @@ fn mistakes_are_explained() {
 }
 
 #[test]
+fn measured_distances_and_snapshots_are_read() {
+    let distances = |places: &str| {
+        format!(
+            "{SOUND}  distances:\n    - between: [{places}]\n      rtt: 7250us\n      date: 2026-11-22\n"
+        )
+    };
+    let two = "{type: hetzner, region: fsn1}, {type: aws, region: eu-central-1}";
+    let loaded = load(distances(two).as_bytes(), None);
+    let row = &loaded.manifest.expect("it is sound").spec.distances[0];
+    assert_eq!(
+        row.line(),
+        "hetzner,fsn1,aws,eu-central-1,7.250,,,2026-11-22,,measured"
+    );
+    let one = load(distances("{type: hetzner, region: fsn1}").as_bytes(), None);
+    assert!(one.has_errors());
+    let text = SOUND.replace(
+        "1.35.2",
+        "1.35.2\n    etcd: {snapshots: {every: 90m, keep: 3}}",
+    );
+    let kubernetes = load(text.as_bytes(), None)
+        .manifest
+        .unwrap()
+        .spec
+        .kubernetes;
+    let snapshots = kubernetes.unwrap().etcd.snapshots;
+    assert_eq!((snapshots.every.0.as_secs(), snapshots.keep), (5_400, 3));
+}
+
+#[test]
 fn anything_else_than_a_manifest_is_named() {
     for (text, message) in [
         ("a: 1", "this document has neither `apiVersion` nor `kind`"),

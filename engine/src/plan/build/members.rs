@@ -11,6 +11,7 @@ use crate::plan::condition::Condition;
 use crate::plan::draft::Ref;
 use crate::resource::{Kind, ResourceId};
 use crate::seam::{MemberView, Verb};
+use crate::timing::Timing;
 use std::sync::Arc;
 
 impl Build<'_> {
@@ -78,9 +79,12 @@ impl Build<'_> {
         };
         let id = founder.child("etcd");
         let resource = self.desired(&id);
-        let init = self
-            .draft
-            .step(Verb::Init, resource, "the first member founds the cluster");
+        let timing = Timing::of(&topology.manifest);
+        let mut why = "the first member founds the cluster".to_owned();
+        if !timing.is_default() {
+            why.push_str(&format!(", with {}", timing.reason()));
+        }
+        let init = self.draft.step(Verb::Init, resource, &why);
         for need in self.desired.needs(&id) {
             self.after_maker(init, need);
         }

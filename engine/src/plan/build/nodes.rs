@@ -137,10 +137,7 @@ impl Build<'_> {
         for node in topology.with(Role::Worker) {
             let id = node.id.child("worker");
             if !self.cluster_usable() {
-                if !matches!(self.condition(&node.id), Condition::Held(_)) {
-                    self.draft
-                        .hold(&id, "the cluster does not answer, so nothing can join it");
-                }
+                self.hold_worker(&node.id);
                 continue;
             }
             let Some(join) = self.install(&id, None) else {
@@ -151,6 +148,23 @@ impl Build<'_> {
             }
             self.renew_worker(join, &mut under_way);
         }
+    }
+
+    /// Says why a worker is left alone while the cluster does not answer. One that is as it should
+    /// be needs nothing.
+    fn hold_worker(&mut self, machine: &ResourceId) {
+        let id = machine.child("worker");
+        let installed = match self.condition(machine) {
+            Condition::Held(_) => return,
+            Condition::Fine => self.seen.installed(machine, Kind::Worker),
+            Condition::Young | Condition::Missing | Condition::Dead(_) => None,
+        };
+        let why = match installed {
+            Some(print) if print == self.desired(&id).spec.fingerprint() => return,
+            Some(_) => "it has joined, and is changed once the cluster answers",
+            None => "the cluster does not answer, so it cannot join",
+        };
+        self.draft.hold(&id, why);
     }
 }
 

@@ -46,7 +46,7 @@ impl World {
     }
 
     /// The version that was last put on a machine; empty where it is no node any more.
-    fn version_on(&self, machine: &ResourceId) -> String {
+    pub(super) fn version_on(&self, machine: &ResourceId) -> String {
         let version = |resource: &Arc<Resource>| match &resource.spec {
             Spec::ControlPlane { version, .. } | Spec::Worker { version, .. } => {
                 Some(version.clone())
