@@ -410,11 +410,24 @@ pub(crate) struct MeshRun {
     pub(crate) threads: Option<usize>,
 }
 
+/// What a scenario is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rung {
+    /// Models of everything, in virtual time
+    Model,
+    /// The real name server in a simulated network, with load balancers and clients; scenarios that
+    /// need more are refused
+    Wire,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Chaos {
     /// Scenarios; `-` is the standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// What they are run on
+    #[arg(long, value_enum, default_value = "model")]
+    pub(crate) rung: Rung,
     /// Run seeds 1 to N; by default as many as the scenario says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) seeds: Option<u64>,
@@ -510,6 +523,9 @@ pub(crate) struct Replay {
     /// The seed
     #[arg(long, value_name = "S", requires = "file")]
     pub(crate) seed: Option<u64>,
+    /// What it is run on
+    #[arg(long, value_enum, default_value = "model")]
+    pub(crate) rung: Rung,
     /// Not a scenario: the real runs that stand in this state, decided again
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "seed"])]
     pub(crate) journal: Option<PathBuf>,

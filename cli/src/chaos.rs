@@ -1,6 +1,6 @@
 //! `quorate chaos`: scenarios times seeds, progress, summary and reports.
 
-use crate::args::Chaos;
+use crate::args::{Chaos, Rung};
 use crate::campaign;
 use crate::diagnostics::{self, Counts};
 use crate::exit::Exit;
@@ -27,7 +27,7 @@ struct Report {
 
 /// Runs scenarios and reports what held.
 pub(crate) fn run(args: &Chaos) -> Exit {
-    let scenarios = match prepare(&args.files) {
+    let scenarios = match prepare(&args.files, args.rung) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
@@ -51,14 +51,18 @@ pub(crate) fn run(args: &Chaos) -> Exit {
 }
 
 /// Reads all scenarios. Prints the diagnostics of those that cannot be run, and of all others too.
-pub(crate) fn prepare(files: &[PathBuf]) -> Result<Vec<Prepared>, Exit> {
+pub(crate) fn prepare(files: &[PathBuf], rung: Rung) -> Result<Vec<Prepared>, Exit> {
     let mut prepared = Vec::new();
     let mut checked: Vec<Checked> = Vec::new();
     for file in files {
-        let found = match input::scenario(file) {
-            Ok(input) => {
-                prepared.push(world::prepare(&input));
-                input.checked
+        let read = input::scenario(file).and_then(|input| match rung {
+            Rung::Model => Ok((world::prepare(&input), input.checked)),
+            Rung::Wire => world::prepare_wire(input),
+        });
+        let found = match read {
+            Ok((ready, found)) => {
+                prepared.push(ready);
+                found
             }
             Err(found) => found,
         };

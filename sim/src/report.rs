@@ -59,7 +59,14 @@ impl Suite {
     /// The one line that shows a run again.
     #[must_use]
     pub fn replay(&self, seed: u64) -> String {
-        format!("quorate replay {} --seed {seed}", shell_word(&self.file))
+        let mut command = format!("quorate replay {} --seed {seed}", shell_word(&self.file));
+        // A run on another rung than the model says so among its parameters.
+        let run = self.runs.iter().find(|run| run.seed == seed);
+        let parameters = run.map_or(&[][..], |run| &run.parameters);
+        if let Some((_, rung)) = parameters.iter().find(|(name, _)| name == "rung") {
+            command.push_str(&format!(" --rung {}", shell_word(rung)));
+        }
+        command
     }
 }
 
