@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use turmoil::Sim;
 
 /// How often hosts take turns. Messages arrive at the beginning of a turn.
@@ -38,6 +38,14 @@ const ONE_WAY: Duration = Duration::from_millis(5);
 
 /// When every run begins: 2026-01-01.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "hosts' clocks begin there; nobody asks the system's"
+)]
+fn epoch() -> std::time::SystemTime {
+    std::time::SystemTime::UNIX_EPOCH + EPOCH
+}
 
 /// What a fault did, to be undone.
 #[derive(Debug, Default)]
@@ -71,7 +79,7 @@ impl<'a> Play<'a> {
     pub(crate) fn new(scenario: &'a Arc<Scenario>, cast: &'a Cast, seed: u64) -> Self {
         let sim = turmoil::Builder::new()
             .rng_seed(seed)
-            .epoch(SystemTime::UNIX_EPOCH + EPOCH)
+            .epoch(epoch())
             .tick_duration(TICK)
             .min_message_latency(ONE_WAY)
             .max_message_latency(ONE_WAY)
@@ -97,6 +105,7 @@ impl<'a> Play<'a> {
         play.servers();
         play.balancers();
         play.clients();
+        play.distances();
         play
     }
 
@@ -166,11 +175,16 @@ impl<'a> Play<'a> {
                 let resolvers = Resolvers::new(seed, &population.name, of.0, of.1, journal.clone());
                 client::stand(Arc::clone(&population), resolvers, seed, journal.clone())
             });
-            let others = self.others(&[IpAddr::V4(guests.at)]);
+        }
+    }
+
+    /// How far clients are from everybody else.
+    fn distances(&self) {
+        for (clients, guests) in self.scenario.clients.iter().zip(&self.cast.guests) {
+            let here = IpAddr::V4(guests.at);
             let one_way = Duration::from_nanos(clients.rtt.0.0 / 2);
-            for other in others {
-                self.sim
-                    .set_link_latency(IpAddr::V4(guests.at), other, one_way);
+            for other in self.others(&[here]) {
+                self.sim.set_link_latency(here, other, one_way);
             }
         }
     }
