@@ -410,13 +410,11 @@ pub(crate) struct MeshRun {
     pub(crate) threads: Option<usize>,
 }
 
-/// What a scenario is run on.
+// What a scenario is run on: models of everything, or the real name server with load balancers and
+// clients. No documentation of its own: it would turn help into a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rung {
-    /// Models of everything, in virtual time
     Model,
-    /// The real name server in a simulated network, with load balancers and clients; scenarios that
-    /// need more are refused
     Wire,
 }
 
@@ -425,7 +423,7 @@ pub(crate) struct Chaos {
     /// Scenarios; `-` is the standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// What they are run on
+    /// Models of everything, or the real name server in a simulated network, where scenarios fit
     #[arg(long, value_enum, default_value = "model")]
     pub(crate) rung: Rung,
     /// Run seeds 1 to N; by default as many as the scenario says
@@ -523,7 +521,7 @@ pub(crate) struct Replay {
     /// The seed
     #[arg(long, value_name = "S", requires = "file")]
     pub(crate) seed: Option<u64>,
-    /// What it is run on
+    /// Where it was run, as with `chaos`
     #[arg(long, value_enum, default_value = "model")]
     pub(crate) rung: Rung,
     /// Not a scenario: the real runs that stand in this state, decided again
