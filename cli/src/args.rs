@@ -415,11 +415,22 @@ pub(crate) struct MeshRun {
     pub(crate) threads: Option<usize>,
 }
 
+// What a scenario is run on: models of everything, or the real name server with load balancers and
+// clients. No documentation of its own: it would turn help into a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rung {
+    Model,
+    Wire,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Chaos {
     /// Scenarios; `-` is the standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// Models of everything, or the real name server in a simulated network, where scenarios fit
+    #[arg(long, value_enum, default_value = "model")]
+    pub(crate) rung: Rung,
     /// Run seeds 1 to N; by default as many as the scenario says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) seeds: Option<u64>,

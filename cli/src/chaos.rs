@@ -1,6 +1,6 @@
 //! `quorate chaos`: scenarios times seeds, progress, summary and reports.
 
-use crate::args::Chaos;
+use crate::args::{Chaos, Rung};
 use crate::campaign;
 use crate::diagnostics::{self, Counts};
 use crate::exit::Exit;
@@ -28,7 +28,7 @@ struct Report {
 
 /// Runs scenarios and reports what held.
 pub(crate) fn run(args: &Chaos) -> Exit {
-    let scenarios = match prepare(&args.files, args.data.as_deref()) {
+    let scenarios = match prepare(&args.files, args.data.as_deref(), args.rung) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
@@ -52,7 +52,11 @@ pub(crate) fn run(args: &Chaos) -> Exit {
 }
 
 /// Reads all scenarios. Prints the diagnostics of those that cannot be run, and of all others too.
-pub(crate) fn prepare(files: &[PathBuf], dir: Option<&Path>) -> Result<Vec<Prepared>, Exit> {
+pub(crate) fn prepare(
+    files: &[PathBuf],
+    dir: Option<&Path>,
+    rung: Rung,
+) -> Result<Vec<Prepared>, Exit> {
     let data = Measured::read(dir).map_err(|bad| {
         let text = diagnostics::rendered(&[bad], terminal::stderr_coloured());
         terminal::eprint(&text);
@@ -61,10 +65,14 @@ pub(crate) fn prepare(files: &[PathBuf], dir: Option<&Path>) -> Result<Vec<Prepa
     let mut prepared = Vec::new();
     let mut checked: Vec<Checked> = Vec::new();
     for file in files {
-        let found = match input::scenario(file, &data) {
-            Ok(input) => {
-                prepared.push(world::prepare(&input));
-                input.checked
+        let read = input::scenario(file, &data).and_then(|input| match rung {
+            Rung::Model => Ok((world::prepare(&input), input.checked)),
+            Rung::Wire => world::prepare_wire(input),
+        });
+        let found = match read {
+            Ok((ready, found)) => {
+                prepared.push(ready);
+                found
             }
             Err(found) => found,
         };

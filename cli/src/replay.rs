@@ -1,6 +1,6 @@
 //! `quorate replay`: one seed of a scenario, or the runs that stand in a state, told line by line.
 
-use crate::args::Replay;
+use crate::args::{Replay, Rung};
 use crate::campaign;
 use crate::chaos;
 use crate::exit::Exit;
@@ -14,14 +14,16 @@ pub(crate) fn run(args: &Replay) -> Exit {
     let most = args.lines.unwrap_or(usize::MAX);
     match (&args.journal, &args.file, args.seed) {
         (Some(state), ..) => runs(state, most),
-        (None, Some(file), Some(seed)) => scenario(file, args.data.as_deref(), seed, most),
+        (None, Some(file), Some(seed)) => {
+            scenario(file, args.data.as_deref(), args.rung, seed, most)
+        }
         (None, ..) => unreachable!("the command line asks for one of the two"),
     }
 }
 
-fn scenario(file: &Path, data: Option<&Path>, seed: u64, most: usize) -> Exit {
+fn scenario(file: &Path, data: Option<&Path>, rung: Rung, seed: u64, most: usize) -> Exit {
     let files = [file.to_owned()];
-    let prepared = match chaos::prepare(&files, data) {
+    let prepared = match chaos::prepare(&files, data, rung) {
         Ok(mut prepared) => prepared.remove(0),
         Err(exit) => return exit,
     };

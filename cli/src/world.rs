@@ -1,6 +1,7 @@
-//! The bridge to the simulated world: the only file that knows how a scenario is run.
+//! The bridge to the simulated worlds: the only file that knows how a scenario is run.
 
-use crate::input::ScenarioInput;
+use crate::input::{Checked, ScenarioInput};
+use quorate_engine::diagnostic::in_order;
 use quorate_engine::manifest::Manifest;
 use quorate_engine::random::hash_name;
 use quorate_sim::outcome::Run;
@@ -23,10 +24,34 @@ pub(crate) struct Prepared {
     pub(crate) run: Runner,
 }
 
-/// Makes a scenario ready to run.
+/// Makes a scenario ready to run on the model.
 pub(crate) fn prepare(input: &ScenarioInput) -> Prepared {
+    let scenario = input.document.value.clone();
+    let ready = quorate_sim::run::Prepared::new(scenario, &input.manifests);
+    prepared(input, Box::new(move |seed| ready.run(seed)))
+}
+
+/// Makes a scenario ready to run on the wire, or says what of it does not fit there.
+pub(crate) fn prepare_wire(
+    mut input: ScenarioInput,
+) -> Result<(Prepared, Vec<Checked>), Vec<Checked>> {
     let scenario = &input.document.value;
-    let ready = quorate_sim::run::Prepared::new(scenario.clone(), &input.manifests);
+    let manifest = &input.manifests[&scenario.manifest];
+    let misfits = quorate_wire::judge(scenario, manifest);
+    if !misfits.is_empty() {
+        let placed = misfits.into_iter().map(|one| input.document.locate(one));
+        let own = &mut input.checked[0].diagnostics;
+        own.extend(placed);
+        *own = in_order(std::mem::take(own));
+        return Err(input.checked);
+    }
+    let ready = quorate_wire::Prepared::new(scenario.clone(), manifest);
+    let prepared = prepared(&input, Box::new(move |seed| ready.run(seed)));
+    Ok((prepared, input.checked))
+}
+
+fn prepared(input: &ScenarioInput, run: Runner) -> Prepared {
+    let scenario = &input.document.value;
     Prepared {
         file: input.file.clone(),
         scenario: scenario.name.clone(),
@@ -34,7 +59,7 @@ pub(crate) fn prepare(input: &ScenarioInput) -> Prepared {
         seeds: u64::from(scenario.seeds),
         manifest: fingerprint(&input.manifests[&scenario.manifest]),
         data: input.data.clone(),
-        run: Box::new(move |seed| ready.run(seed)),
+        run,
     }
 }
 

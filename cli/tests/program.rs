@@ -450,3 +450,47 @@ fn snapshots_are_listed_with_their_state() {
         out(&text)
     );
 }
+
+#[test]
+fn what_does_not_fit_on_the_wire_is_refused_with_its_place() {
+    let refused = quorate(&["chaos", "scenarios/ingress-loss.yaml", "--rung", "wire"]);
+    assert_eq!(code(&refused), 3, "{refused:?}");
+    let said = err(&refused);
+    assert!(
+        said.contains("not-on-the-wire") && said.contains("ingress-loss.yaml:18"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_run_on_the_wire_is_judged_as_on_the_model_and_replayed_there() {
+    let scenario = "apiVersion: quorate.dev/v1
+kind: Scenario
+name: short
+manifest: scenarios/manifests/three-clouds.yaml
+clients: [{name: app, through: web/https, rate: 10/s, connectTimeout: 3s}]
+phases: [{name: lost, for: 30s, faults: [{do: node.kill, where: {pool: lb-gcp}}]}]
+expect:
+  - {measure: availability, of: app, atLeast: 100%}
+  - {measure: replaced, atMost: 0}
+";
+    let chaos = ["chaos", "-", "--rung", "wire", "--seed", "1", "--json", "-"];
+    let ran = with_input(&chaos, scenario.as_bytes());
+    assert_eq!(code(&ran), 0, "{ran:?}");
+    let report: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let run = &report["runs"][0];
+    let again = run["replay"].as_str().unwrap();
+    assert!(again.ends_with("--seed 1 --rung wire"), "{again}");
+    let verdicts: Vec<_> = run["expectations"].as_array().unwrap().iter().collect();
+    assert_eq!(verdicts[0]["verdict"], "pass", "{report:#}");
+    assert_eq!(verdicts[1]["verdict"], "skipped", "{report:#}");
+    let replay = ["replay", "-", "--rung", "wire", "--seed", "1"];
+    let told = with_input(&replay, scenario.as_bytes());
+    assert_eq!(code(&told), 0, "{told:?}");
+    assert!(out(&told).contains("lb-gcp/1: power cut"), "{}", out(&told));
+    assert!(
+        out(&told).contains(run["trace_hash"].as_str().unwrap()),
+        "{}",
+        out(&told)
+    );
+}

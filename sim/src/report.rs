@@ -64,11 +64,17 @@ impl Suite {
     /// The one line that shows a run again.
     #[must_use]
     pub fn replay(&self, seed: u64) -> String {
-        let mut line = format!("quorate replay {} --seed {seed}", shell_word(&self.file));
-        if let Some(dir) = &self.data {
-            line.push_str(&format!(" --data {}", shell_word(dir)));
+        let mut command = format!("quorate replay {} --seed {seed}", shell_word(&self.file));
+        // A run on another rung than the model says so among its parameters.
+        let run = self.runs.iter().find(|run| run.seed == seed);
+        let parameters = run.map_or(&[][..], |run| &run.parameters);
+        if let Some((_, rung)) = parameters.iter().find(|(name, _)| name == "rung") {
+            command.push_str(&format!(" --rung {}", shell_word(rung)));
         }
-        line
+        if let Some(dir) = &self.data {
+            command.push_str(&format!(" --data {}", shell_word(dir)));
+        }
+        command
     }
 }
 

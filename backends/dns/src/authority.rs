@@ -3,32 +3,32 @@
 //! Queries are answered from a [`View`] that does not change; [`Authority`] makes the next one when
 //! the zones or somebody's health do. A simulator hosts both as a server does.
 
+use crate::answer::Order;
 use crate::health::{Condition, Health, Notice, Opinion, Target};
 use crate::limit::{Allowance, Limiter};
 use crate::message::{Transport, View, respond, slip};
 use crate::zone::Zones;
 use quorate_engine::time::Time;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Takes a packet, gives its answer. `draw` orders the records of an answer.
+/// Takes a packet, gives its answer.
 #[must_use]
 pub fn handle(
     view: &View,
     limiter: &mut Limiter,
     now: Time,
-    from: IpAddr,
+    from: SocketAddr,
     (transport, packet): (Transport, &[u8]),
-    draw: u64,
 ) -> Option<Vec<u8>> {
     let allowance = match transport {
-        Transport::Udp => limiter.judge(now, from),
+        Transport::Udp => limiter.judge(now, from.ip()),
         Transport::Tcp => Allowance::Answer,
     };
     match allowance {
-        Allowance::Answer => respond(view, packet, transport, draw),
-        Allowance::Slip => slip(packet),
+        Allowance::Answer => respond(view, packet, transport, from),
+        Allowance::Slip => slip(packet, from),
         Allowance::Silence => None,
     }
 }
@@ -39,9 +39,20 @@ pub struct Authority {
     zones: Arc<Zones>,
     health: Health,
     all_sick: BTreeSet<String>,
+    /// Goes on where it was when the zones or somebody's health change.
+    order: Arc<Order>,
 }
 
 impl Authority {
+    /// Without zones. `seed` begins the sequence that answers take their order from.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            order: Arc::new(Order::from(seed)),
+            ..Self::default()
+        }
+    }
+
     /// Other zones from now on. What is known of addresses that are still watched stays.
     pub fn load(&mut self, zones: Arc<Zones>) -> Vec<Notice> {
         self.health.watch(&zones.watches);
@@ -74,10 +85,8 @@ impl Authority {
     #[must_use]
     pub fn view(&self) -> View {
         let sick = |target| self.health.is_sick(target);
-        View {
-            zones: Arc::clone(&self.zones),
-            sick: self.zones.watches.iter().map(sick).collect(),
-        }
+        let sick = self.zones.watches.iter().map(sick).collect();
+        View::new(&self.zones, sick, &self.order)
     }
 
     /// The zones.

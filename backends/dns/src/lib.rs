@@ -2,11 +2,12 @@
 //! adapters that keep record sets in it or, by RFC 2136, in somebody else's.
 //!
 //! The server is in two halves. One is pure: `zone`, `answer`, `message`, `health`, `limit` and
-//! `authority` take time, packets and random numbers as arguments, so that a simulator can host
-//! them. The other (`serve`) has the sockets, the clock and the checks.
+//! `authority` take time, packets and seeds as arguments; between packet and packet stands
+//! hickory-server. The other (`serve`) has the tasks and the checks, over whatever network `net`
+//! gives it: the kernel's, or a simulated one that hosts the whole server.
 
 mod adapter;
-mod answer;
+pub mod answer;
 pub mod authority;
 pub mod builtin;
 pub mod check;
@@ -14,6 +15,7 @@ pub mod config;
 pub mod health;
 pub mod limit;
 pub mod message;
+pub mod net;
 pub mod rfc2136;
 pub mod serve;
 pub mod zone;

@@ -1,13 +1,34 @@
 //! From packet to packet: whatever comes in, what goes out is silence or a whole DNS message.
 //!
-//! Knows neither sockets nor clocks. Truncation, EDNS and everything that is refused are decided
-//! here; what stands in an answer is `answer`'s.
+//! Requests are read, led to their zone and written by hickory-server; sockets are not its own, so
+//! that a rate limit sees everything first and connections are bounded. Its own
+//! `Catalog::handle_request` is not used: it drops the authority section beside an alias that leads
+//! to nothing (RFC 6604, section 3), and lets clients say how large a datagram may become. What
+//! stands in an answer is `answer`'s. Knows neither sockets nor clocks.
 
-use crate::answer::answer;
+mod written;
+
+use crate::answer::{Order, RoundRobin};
 use crate::zone::Zones;
-use hickory_proto::op::{Edns, Message, MessageType, Metadata, OpCode, ResponseCode};
-use hickory_proto::rr::{DNSClass, TSigResponseContext};
+use async_trait::async_trait;
+use hickory_proto::op::{
+    Edns, Header, HeaderCounts, Message, MessageType, Metadata, OpCode, ResponseCode,
+};
+use hickory_proto::rr::rdata::TSIG;
+use hickory_proto::rr::{DNSClass, Name, Record, RecordType, TSigResponseContext};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
+use hickory_server::net::runtime::{Time, TokioTime};
+use hickory_server::net::xfer::Protocol;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::{
+    AuthLookup, Catalog, LookupError, LookupOptions, MessageResponseBuilder, Queries,
+};
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use written::{Sink, written};
 
 /// How large a UDP payload may be that we send or take: no fragments on any path of today (DNS Flag
 /// Day 2020).
@@ -16,8 +37,8 @@ pub const PAYLOAD_MAX: u16 = 1232;
 /// What fits into UDP for whoever does not speak EDNS (RFC 1035, section 4.2.1).
 const PAYLOAD_PLAIN: u16 = 512;
 
-/// A header (RFC 1035, section 4.1.1).
-const HEADER: usize = 12;
+/// Type and class of a question (RFC 1035, section 4.1.2).
+const QUESTION_TAIL: usize = 4;
 
 /// How a packet came, and its answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,118 +49,218 @@ pub enum Transport {
     Tcp,
 }
 
-/// What queries are answered from: zones, and who is left out.
-#[derive(Debug, Clone, Default)]
-pub struct View {
-    /// The zones.
-    pub zones: Arc<Zones>,
-    /// By watched address.
-    pub sick: Vec<bool>,
-}
-
-/// The fixed part of a request that can be answered at all.
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    id: u16,
-    op: OpCode,
-    recursion_desired: bool,
-}
-
-impl Head {
-    /// None for what is never answered: less than a header, and answers, lest two servers talk to
-    /// each other for ever.
-    fn read(packet: &[u8]) -> Option<Self> {
-        let header = packet.get(..HEADER)?;
-        if header[2] & 0x80 != 0 {
-            return None;
+impl Transport {
+    fn protocol(self) -> Protocol {
+        match self {
+            Self::Udp => Protocol::Udp,
+            Self::Tcp => Protocol::Tcp,
         }
-        Some(Self {
-            id: u16::from_be_bytes([header[0], header[1]]),
-            op: OpCode::from_u8((header[2] >> 3) & 0x0F),
-            recursion_desired: header[2] & 1 != 0,
+    }
+
+    /// The most that may be sent, in bytes.
+    fn limit(self, edns: Option<&Edns>) -> u16 {
+        match (self, edns) {
+            (Self::Tcp, _) => u16::MAX,
+            (Self::Udp, None) => PAYLOAD_PLAIN,
+            (Self::Udp, Some(edns)) => edns.max_payload().clamp(PAYLOAD_PLAIN, PAYLOAD_MAX),
+        }
+    }
+}
+
+/// What queries are answered from: zones in hickory's catalog, which leave out who is sick.
+#[derive(Clone, Default)]
+pub struct View {
+    catalog: Arc<Catalog>,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// `sick` says of each watched address of the zones whether it is left out.
+    ///
+    /// # Panics
+    /// If it says so of more or fewer than are watched.
+    #[must_use]
+    pub fn new(zones: &Arc<Zones>, sick: Vec<bool>, order: &Arc<Order>) -> Self {
+        assert_eq!(
+            zones.watches.len(),
+            sick.len(),
+            "every watched address is judged"
+        );
+        let sick: Arc<[bool]> = sick.into();
+        let mut catalog = Catalog::new();
+        for apex in zones.zones.keys() {
+            let zone = RoundRobin {
+                apex: apex.clone(),
+                zones: Arc::clone(zones),
+                sick: Arc::clone(&sick),
+                order: Arc::clone(order),
+            };
+            catalog.upsert(apex.clone(), vec![Arc::new(zone)]);
+        }
+        Self {
+            catalog: Arc::new(catalog),
+        }
+    }
+
+    /// What its zone says of the one question of a request that nothing speaks against.
+    async fn asked(&self, request: &Request) -> Result<Message, ResponseCode> {
+        let [query] = request.queries.queries() else {
+            panic!("requests without one question are refused before");
+        };
+        let zones = self.catalog.find(query.name());
+        let [zone] = zones.map(Vec::as_slice).ok_or(ResponseCode::Refused)? else {
+            panic!("the catalog has one zone for each name");
+        };
+        let (said, _) = zone.search(request, LookupOptions::default()).await;
+        match said.map_result() {
+            Some(Ok(AuthLookup::Response(message))) => Ok(message),
+            Some(Err(LookupError::ResponseCode(code))) => Err(code),
+            other => panic!("our zones answer with messages: {other:?}"),
+        }
+    }
+}
+
+#[async_trait]
+impl RequestHandler for View {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut to: R,
+    ) -> ResponseInfo {
+        let edns = request.edns.as_ref().map(ours);
+        let none = no_question();
+        let (said, queries) = match refusal(request) {
+            Some(ResponseCode::FormErr) => (Err(ResponseCode::FormErr), &none),
+            Some(code) => (Err(code), &request.queries),
+            None => (self.asked(request).await, &request.queries),
+        };
+        let builder = MessageResponseBuilder::new(queries, edns.as_ref());
+        let sent = match &said {
+            Ok(said) => {
+                let (answers, additionals) = (&said.answers, &said.additionals);
+                let soa = &said.authorities;
+                let whole = builder.build(said.metadata, answers, [], soa, additionals);
+                to.send_response(whole).await
+            }
+            Err(code) => {
+                let mut refused = builder.error_msg(&request.metadata, *code);
+                if *code == ResponseCode::NotAuth
+                    && let Some(signature) = unknown_key(request)
+                {
+                    refused.set_signature(signature);
+                }
+                to.send_response(refused).await
+            }
+        };
+        sent.unwrap_or_else(|_| {
+            // What cannot be written is not sent.
+            let mut metadata = Metadata::response_from_request(&request.metadata);
+            metadata.response_code = ResponseCode::ServFail;
+            let counts = HeaderCounts::default();
+            ResponseInfo::from(Header { metadata, counts })
         })
     }
-
-    /// An answer of nothing but a header.
-    fn bare(self, code: ResponseCode) -> Message {
-        let mut metadata = Metadata::new(self.id, MessageType::Response, self.op);
-        metadata.recursion_desired = self.recursion_desired;
-        metadata.response_code = code;
-        let mut message = Message::response(self.id, self.op);
-        message.metadata = metadata;
-        message
-    }
 }
 
-/// The answer to a packet; none where silence is right. `draw` orders the records.
-#[must_use]
-pub fn respond(view: &View, packet: &[u8], transport: Transport, draw: u64) -> Option<Vec<u8>> {
-    let head = Head::read(packet)?;
-    let limit = |edns: Option<&Edns>| match (transport, edns) {
-        (Transport::Tcp, _) => u16::MAX,
-        (Transport::Udp, None) => PAYLOAD_PLAIN,
-        (Transport::Udp, Some(edns)) => edns.max_payload().clamp(PAYLOAD_PLAIN, PAYLOAD_MAX),
+/// What speaks against a request before anybody looks at a zone.
+fn refusal(request: &Request) -> Option<ResponseCode> {
+    let [query] = request.queries.queries() else {
+        return Some(ResponseCode::FormErr);
     };
-    if head.op != OpCode::Query {
-        return written(&head.bare(ResponseCode::NotImp), u16::MAX);
+    // The question goes back byte by byte. One with a pointer in it points into the header, which
+    // is another one then.
+    if request.queries.as_bytes().len() != uncompressed(&query.original().name) + QUESTION_TAIL {
+        return Some(ResponseCode::FormErr);
     }
-    let Ok(request) = Message::from_vec(packet) else {
-        return written(&head.bare(ResponseCode::FormErr), u16::MAX);
+    if request.version() > 0 {
+        return Some(ResponseCode::BADVERS);
+    }
+    if request.signature.is_some() {
+        // We hold no keys (RFC 8945, section 5.2.1).
+        return Some(ResponseCode::NotAuth);
+    }
+    let transfer = matches!(query.query_type(), RecordType::AXFR | RecordType::IXFR);
+    let ours = matches!(query.query_class(), DNSClass::IN | DNSClass::ANY);
+    (transfer || !ours).then_some(ResponseCode::Refused)
+}
+
+/// The length of a name on the wire, without a pointer. As text it has its last dot only where it is
+/// the root.
+fn uncompressed(name: &Name) -> usize {
+    if name.is_root() { 1 } else { name.len() + 1 }
+}
+
+fn unknown_key(request: &Request) -> Option<Box<Record<TSIG>>> {
+    let signature = request.signature.as_ref()?;
+    let (time, key) = (signature.data.time, signature.name.clone());
+    let unknown = TSigResponseContext::unknown_key(request.metadata.id, time, key);
+    unknown.sign(&[]).ok()
+}
+
+/// The answer to a packet; none where silence is right.
+#[must_use]
+pub fn respond(
+    view: &View,
+    packet: &[u8],
+    transport: Transport,
+    from: SocketAddr,
+) -> Option<Vec<u8>> {
+    let head = head(packet)?;
+    let bare = |code| {
+        let none = no_question();
+        let refused = MessageResponseBuilder::new(&none, None).error_msg(&head, code);
+        written(refused, None, PAYLOAD_PLAIN).ok()
     };
-    written(
-        &reply(view, head, &request, draw)?,
-        limit(request.edns.as_ref()),
-    )
+    if head.op_code != OpCode::Query {
+        return Some(bare(ResponseCode::NotImp)?.1);
+    }
+    let Ok(request) = Request::from_bytes(packet.to_vec(), from, transport.protocol()) else {
+        return Some(bare(ResponseCode::FormErr)?.1);
+    };
+    let limit = transport.limit(request.edns.as_ref());
+    let goes_back = refusal(&request) != Some(ResponseCode::FormErr);
+    let sink = Sink::new(question(&request).filter(|_| goes_back), limit);
+    at_once(view.handle_request::<_, TokioTime>(&request, sink.clone()));
+    sink.into_bytes()
 }
 
 /// The shortest answer that makes an honest client ask again over TCP: for clients that ask too
 /// much. None where nothing is answered, or where truncation says nothing.
 #[must_use]
-pub fn slip(packet: &[u8]) -> Option<Vec<u8>> {
-    let head = Head::read(packet)?;
-    let request = Message::from_vec(packet).ok()?;
-    if head.op != OpCode::Query || request.queries.len() != 1 {
+pub fn slip(packet: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+    let mut metadata = Metadata::response_from_request(&head(packet)?);
+    let request = Request::from_bytes(packet.to_vec(), from, Protocol::Udp).ok()?;
+    if metadata.op_code != OpCode::Query || refusal(&request) == Some(ResponseCode::FormErr) {
         return None;
     }
-    let mut message = head.bare(ResponseCode::NoError);
-    message.metadata.truncation = true;
-    message.queries = request.queries;
-    message.edns = request.edns.as_ref().map(ours);
-    message.to_vec().ok()
+    metadata.truncation = true;
+    let edns = request.edns.as_ref().map(ours);
+    let builder = MessageResponseBuilder::new(&request.queries, edns.as_ref());
+    let (_, bytes) = written(builder.build_no_records(metadata), None, PAYLOAD_PLAIN).ok()?;
+    Some(bytes)
 }
 
-fn reply(view: &View, head: Head, request: &Message, draw: u64) -> Option<Message> {
-    let mut message = head.bare(ResponseCode::NoError);
-    message.queries.clone_from(&request.queries);
-    message.edns = request.edns.as_ref().map(ours);
-    if request.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
-        message.metadata.response_code = ResponseCode::BADVERS;
-        return Some(message);
+/// None for what is never answered: less than a header, and answers, lest two servers talk to each
+/// other for ever.
+fn head(packet: &[u8]) -> Option<Metadata> {
+    let header = Header::read(&mut BinDecoder::new(packet)).ok()?;
+    (header.metadata.message_type == MessageType::Query).then_some(header.metadata)
+}
+
+fn question(request: &Request) -> Option<Name> {
+    match request.queries.queries() {
+        [query] => Some(query.original().name.clone()),
+        _ => None,
     }
-    if let Some(signature) = &request.signature {
-        // We hold no keys (RFC 8945, section 5.2.1).
-        message.metadata.response_code = ResponseCode::NotAuth;
-        let (time, key) = (signature.data.time, signature.name.clone());
-        let unknown = TSigResponseContext::unknown_key(head.id, time, key);
-        message.set_signature(unknown.sign(&[]).ok()?);
-        return Some(message);
-    }
-    let [query] = request.queries.as_slice() else {
-        message.queries.clear();
-        message.metadata.response_code = ResponseCode::FormErr;
-        return Some(message);
-    };
-    if !matches!(query.query_class, DNSClass::IN | DNSClass::ANY) {
-        message.metadata.response_code = ResponseCode::Refused;
-        return Some(message);
-    }
-    let said = answer(&view.zones, &view.sick, &query.name, query.query_type, draw);
-    message.metadata.response_code = said.code;
-    message.metadata.authoritative = said.authoritative;
-    message.answers = said.records;
-    message.authorities = said.authority;
-    message.additionals = said.additional;
-    Some(message)
+}
+
+fn no_question() -> Queries {
+    Queries::read(&mut BinDecoder::new(&[]), 0).expect("no question can be read from nothing")
 }
 
 /// Our side of EDNS. The DO bit is copied (RFC 3225, section 3); there is nothing signed.
@@ -151,18 +272,12 @@ fn ours(theirs: &Edns) -> Edns {
     edns
 }
 
-/// On the wire, in at most so many bytes.
-fn written(message: &Message, limit: u16) -> Option<Vec<u8>> {
-    let whole = message.to_vec().ok()?;
-    if whole.len() <= usize::from(limit) {
-        return Some(whole);
+/// hickory's handlers may wait for something; ours have nothing to wait for.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("an answer from memory waits for nothing"),
     }
-    let bytes = message.truncate().to_vec().ok()?;
-    assert!(
-        bytes.len() <= usize::from(PAYLOAD_PLAIN),
-        "a question fits everywhere"
-    );
-    Some(bytes)
 }
 
 #[cfg(test)]

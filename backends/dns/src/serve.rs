@@ -19,6 +19,7 @@ pub use counters::Counters;
 
 use crate::config::{self, File};
 use crate::health::Notice;
+use crate::net::{Kernel, Listener as _, Net};
 use quorate_engine::diagnostic::Diagnostic;
 use serde::Serialize;
 use shared::Shared;
@@ -154,80 +155,79 @@ pub async fn serve(settings: Settings, tell: Tell) -> Result<Handle, ServeError>
             (Some((path, text)), file)
         }
     };
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(ServeError::Entropy)?;
+    let place = Place {
+        listen: settings.listen,
+        workers: settings.workers,
+        seed: u64::from_le_bytes(seed),
+    };
+    let mut handle = serve_on(Kernel, place, file, tell).await?;
+    let shared = &handle.shared;
+    if let Some(address) = settings.status {
+        let broken = |error| ServeError::Listen(address, error);
+        let listener = TcpListener::bind(address).await.map_err(broken)?;
+        handle.status = Some(listener.local_addr().map_err(broken)?);
+        let answering = status::answer(listener, Arc::clone(shared));
+        handle.tasks.spawn(answering);
+    }
+    handle.tasks.spawn(peers::listen(Arc::clone(shared)));
+    if let Some((path, text)) = text {
+        let following = reload::follow(path, text, Arc::clone(shared));
+        handle.tasks.spawn(following);
+    }
+    Ok(handle)
+}
+
+/// Where a server stands.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// UDP and TCP; port 0 is any that is free, the same for both.
+    pub listen: Vec<SocketAddr>,
+    /// Tasks that answer UDP on each address.
+    pub workers: usize,
+    /// Everything that it draws.
+    pub seed: u64,
+}
+
+/// Begins to serve what a file says, on any network: queries, and checks over TCP. Other instances,
+/// a status over HTTP and checks by HTTP need the kernel's network ([`serve`]).
+///
+/// # Errors
+/// A configuration that is wrong, an address that is taken.
+pub async fn serve_on<N: Net>(
+    net: N,
+    place: Place,
+    file: File,
+    tell: Tell,
+) -> Result<Handle, ServeError> {
     let zones = config::build(&file).map_err(|findings| {
         let said = |f: &quorate_engine::diagnostic::Finding| {
             format!("{}: {}: {}", f.path, f.message, f.fix)
         };
         ServeError::Wrong(findings.iter().map(said).collect())
     })?;
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(ServeError::Entropy)?;
-    let shared = Arc::new(Shared::new(u64::from_le_bytes(seed), tell));
+    let shared = Arc::new(Shared::new(place.seed, tell));
     let mut tasks = JoinSet::new();
     let mut addresses = Vec::new();
-    for listen in settings.listen {
+    for listen in place.listen {
         let broken = |error| ServeError::Listen(listen, error);
-        let (listener, sockets) = bound(listen, settings.workers.max(1)).map_err(broken)?;
-        let listener = TcpListener::from_std(listener).map_err(broken)?;
+        let bound = net.bind(listen, place.workers.max(1)).await;
+        let (listener, sockets) = bound.map_err(broken)?;
         addresses.push(listener.local_addr().map_err(broken)?);
         for socket in sockets {
-            let socket = tokio::net::UdpSocket::from_std(socket).map_err(broken)?;
             tasks.spawn(udp::answer(socket, Arc::clone(&shared)));
         }
         tasks.spawn(tcp::answer(listener, Arc::clone(&shared)));
     }
-    let mut status = None;
-    if let Some(address) = settings.status {
-        let broken = |error| ServeError::Listen(address, error);
-        let listener = TcpListener::bind(address).await.map_err(broken)?;
-        status = Some(listener.local_addr().map_err(broken)?);
-        tasks.spawn(status::answer(listener, Arc::clone(&shared)));
-    }
     shared.load(file, zones);
-    tasks.spawn(checks::watch(Arc::clone(&shared)));
-    tasks.spawn(peers::listen(Arc::clone(&shared)));
-    if let Some((path, text)) = text {
-        tasks.spawn(reload::follow(path, text, Arc::clone(&shared)));
-    }
+    tasks.spawn(checks::watch(net, Arc::clone(&shared)));
     Ok(Handle {
         shared,
         tasks,
         addresses,
-        status,
+        status: None,
     })
-}
-
-/// Sockets on one address: one for TCP, several for UDP among which the kernel spreads clients.
-fn bound(
-    listen: SocketAddr,
-    workers: usize,
-) -> io::Result<(std::net::TcpListener, Vec<std::net::UdpSocket>)> {
-    use socket2::{Domain, Socket, Type};
-    let domain = Domain::for_address(listen);
-    let open = |kind: Type, address: SocketAddr| {
-        let socket = Socket::new(domain, kind, None)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        if kind == Type::STREAM {
-            socket.set_reuse_address(true)?;
-        } else {
-            socket.set_reuse_port(true)?;
-            // A burst of queries waits here while others are answered.
-            let _ = socket.set_recv_buffer_size(4 << 20);
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        Ok::<_, io::Error>(socket)
-    };
-    let tcp = open(Type::STREAM, listen)?;
-    tcp.listen(1_024)?;
-    let tcp: std::net::TcpListener = tcp.into();
-    let address = tcp.local_addr()?;
-    // SO_REUSEPORT would let a second server of the same user in beside us, unnoticed: whoever has
-    // the TCP port has the UDP port too.
-    let udp = (0..workers).map(|_| open(Type::DGRAM, address).map(Into::into));
-    Ok((tcp, udp.collect::<io::Result<_>>()?))
 }
 
 /// Diagnostics, a line each.

@@ -1,6 +1,6 @@
 //! The words of `quorate drill` and `quorate replay`.
 
-use super::Live;
+use super::{Live, Rung};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -76,6 +76,9 @@ pub(crate) struct Replay {
     /// The seed
     #[arg(long, value_name = "S", requires = "file")]
     pub(crate) seed: Option<u64>,
+    /// Where it was run, as with `chaos`
+    #[arg(long, value_enum, default_value = "model")]
+    pub(crate) rung: Rung,
     /// Not a scenario: the real runs that stand in this state, decided again
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "seed"])]
     pub(crate) journal: Option<PathBuf>,

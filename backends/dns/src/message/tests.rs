@@ -3,16 +3,17 @@
 use super::*;
 use crate::config;
 use crate::config::from_lines;
-use crate::health::{Health, Target};
+use crate::health::Health;
 use hickory_proto::op::Query;
 use hickory_proto::rr::rdata::tsig::{TSIG, TsigAlgorithm, TsigError};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use proptest::prelude::*;
 use quorate_engine::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-fn view() -> View {
+fn view(draw: u64) -> View {
     let mut lines: Vec<String> = [
         "www A 192.0.2.1 30",
         "www A 192.0.2.2",
@@ -33,10 +34,15 @@ fn view() -> View {
     lines.extend((0..25).map(|n| format!("some A 198.51.100.{n}")));
     let servers = ["ns1.example.test".to_owned()];
     let file = from_lines("example.test", &servers, &lines).unwrap();
-    View {
-        zones: Arc::new(config::build(&file).unwrap()),
-        sick: Vec::new(),
-    }
+    let zones = Arc::new(config::build(&file).unwrap());
+    View::new(&zones, Vec::new(), &Arc::new(Order::from(draw)))
+}
+
+/// Documentation addresses never ask in earnest.
+const ASKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), 4_053);
+
+fn respond(view: &View, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    super::respond(view, packet, transport, ASKER)
 }
 
 fn question(name: &str, kind: RecordType) -> Message {
@@ -47,7 +53,7 @@ fn question(name: &str, kind: RecordType) -> Message {
 }
 
 fn asked(message: &Message, transport: Transport, draw: u64) -> (Message, usize) {
-    let bytes = respond(&view(), &message.to_vec().unwrap(), transport, draw).unwrap();
+    let bytes = respond(&view(draw), &message.to_vec().unwrap(), transport).unwrap();
     (Message::from_vec(&bytes).unwrap(), bytes.len())
 }
 
@@ -67,9 +73,12 @@ fn addresses(answer: &Message) -> Vec<String> {
 #[test]
 fn every_order_comes_equally_often() {
     let mut orders: BTreeMap<Vec<String>, u32> = BTreeMap::new();
-    for draw in 0..6_000 {
-        let message = question("www.example.test.", RecordType::A);
-        let (answer, _) = asked(&message, Transport::Udp, draw * 0x9E37);
+    let view = view(3);
+    let packet = question("www.example.test.", RecordType::A).to_vec();
+    let packet = packet.unwrap();
+    for _ in 0..6_000 {
+        let answer = respond(&view, &packet, Transport::Udp).unwrap();
+        let answer = Message::from_vec(&answer).unwrap();
         assert_eq!(answer.answers.len(), 3);
         *orders.entry(addresses(&answer)).or_default() += 1;
     }
@@ -82,10 +91,16 @@ fn every_order_comes_equally_often() {
 }
 
 #[test]
-fn one_draw_gives_one_order() {
-    let message = question("www.example.test.", RecordType::A);
-    let orders = |draw| addresses(&asked(&message, Transport::Tcp, draw).0);
+fn one_seed_gives_one_sequence_of_orders() {
+    let packet = question("www.example.test.", RecordType::A).to_vec();
+    let packet = packet.unwrap();
+    let orders = |seed| -> Vec<_> {
+        let view = view(seed);
+        let ask = |_| respond(&view, &packet, Transport::Tcp);
+        (0..20).map(ask).collect()
+    };
     assert_eq!(orders(7), orders(7));
+    assert_ne!(orders(7), orders(8));
 }
 
 #[test]
@@ -231,6 +246,27 @@ fn what_does_not_fit_is_truncated() {
 }
 
 #[test]
+fn a_name_is_written_once() {
+    let message = question("www.example.test.", RecordType::A);
+    let (_, length) = asked(&message, Transport::Udp, 1);
+    // Header, question, and three addresses whose owner is a pointer of two bytes.
+    assert_eq!(length, 12 + 18 + 4 + 3 * 16);
+    let message = question(".", RecordType::A);
+    assert_eq!(asked(&message, Transport::Udp, 1).1, 12 + 1 + 4);
+}
+
+#[test]
+fn a_question_that_points_into_the_header_is_malformed() {
+    let header = [0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let packet = [&header[..], &[0xC0, 0x02, 0, 1, 0, 1]].concat();
+    let answer = respond(&view(0), &packet, Transport::Udp).unwrap();
+    let answer = Message::from_vec(&answer).unwrap();
+    assert_eq!(answer.metadata.response_code, ResponseCode::FormErr);
+    assert!(answer.queries.is_empty());
+    assert_eq!(slip(&packet, ASKER), None);
+}
+
+#[test]
 fn edns_is_answered_in_kind() {
     let mut message = question("www.example.test.", RecordType::A);
     let mut edns = Edns::new();
@@ -301,11 +337,11 @@ fn answers_and_scraps_are_met_with_silence() {
     let mut answer = question("www.example.test.", RecordType::A);
     answer.metadata.message_type = MessageType::Response;
     let bytes = answer.to_vec().unwrap();
-    assert_eq!(respond(&view(), &bytes, Transport::Udp, 0), None);
-    assert_eq!(respond(&view(), &bytes[..11], Transport::Udp, 0), None);
-    assert_eq!(respond(&view(), &[], Transport::Tcp, 0), None);
+    assert_eq!(respond(&view(0), &bytes, Transport::Udp), None);
+    assert_eq!(respond(&view(0), &bytes[..11], Transport::Udp), None);
+    assert_eq!(respond(&view(0), &[], Transport::Tcp), None);
     // An answer that nobody could read is one all the same.
-    assert_eq!(respond(&view(), &bytes[..20], Transport::Udp, 0), None);
+    assert_eq!(respond(&view(0), &bytes[..20], Transport::Udp), None);
 }
 
 #[test]
@@ -313,46 +349,42 @@ fn a_slip_makes_clients_come_over_tcp() {
     let bytes = question("www.example.test.", RecordType::A)
         .to_vec()
         .unwrap();
-    let slipped = slip(&bytes).unwrap();
+    let slipped = slip(&bytes, ASKER).unwrap();
     assert!(slipped.len() <= bytes.len(), "no more than was asked");
     let slipped = Message::from_vec(&slipped).unwrap();
     assert!(slipped.metadata.truncation && slipped.answers.is_empty());
-    assert_eq!(slip(&bytes[..20]), None);
+    assert_eq!(slip(&bytes[..20], ASKER), None);
 }
 
-fn watched(addresses: &[&str]) -> (View, Vec<Target>) {
+fn watched(addresses: &[&str]) -> Arc<Zones> {
     let text = format!(
         "{{zones: [{{zone: e.test, records: [{{name: www, type: A, values: [{}],
            check: {{protocol: tcp, port: 443, threshold: 1}}}}]}}]}}",
         addresses.join(", ")
     );
     let (_, zones) = config::load(text.as_bytes()).unwrap();
-    let targets = zones.watches.clone();
-    let sick = vec![false; targets.len()];
-    let zones = Arc::new(zones);
-    (View { zones, sick }, targets)
+    Arc::new(zones)
 }
 
 #[test]
 fn the_sick_are_left_out_and_nobody_is_never_the_answer() {
-    let (mut view, targets) = watched(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    let zones = watched(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    let targets = &zones.watches;
     let bytes = question("www.e.test.", RecordType::A).to_vec().unwrap();
     let given = |view: &View| -> BTreeSet<String> {
-        let answer = respond(view, &bytes, Transport::Udp, 5).unwrap();
+        let answer = respond(view, &bytes, Transport::Udp).unwrap();
         addresses(&Message::from_vec(&answer).unwrap())
             .into_iter()
             .collect()
     };
     let mut health = Health::default();
-    health.watch(&targets);
+    health.watch(targets);
     let mut now = Time::ZERO;
     for (sick, left) in [(0, 2), (1, 1), (2, 3)] {
         now += Span::from_secs(1);
         health.observe(now, &targets[sick], false);
-        view.sick = targets
-            .iter()
-            .map(|target| health.is_sick(target))
-            .collect();
+        let ill = targets.iter().map(|target| health.is_sick(target));
+        let view = View::new(&zones, ill.collect(), &Arc::default());
         let given = given(&view);
         assert_eq!(given.len(), left, "{given:?}");
         let out = given.contains(&targets[sick].address.to_string());
@@ -366,7 +398,7 @@ fn the_sick_are_left_out_and_nobody_is_never_the_answer() {
 
 /// A packet and what has to hold of its answer, whatever the packet is.
 fn sane(packet: &[u8], transport: Transport, draw: u64) -> Result<(), TestCaseError> {
-    let Some(bytes) = respond(&view(), packet, transport, draw) else {
+    let Some(bytes) = respond(&view(draw), packet, transport) else {
         prop_assert!(
             packet.len() < 12 || packet[2] & 0x80 != 0,
             "silence without a reason"
@@ -379,7 +411,7 @@ fn sane(packet: &[u8], transport: Transport, draw: u64) -> Result<(), TestCaseEr
     prop_assert!(transport == Transport::Tcp || bytes.len() <= usize::from(PAYLOAD_MAX));
     let read = Message::from_vec(&bytes);
     prop_assert!(read.is_ok(), "{:?}: {:?}", read, bytes);
-    let slipped = slip(packet).map(|bytes| Message::from_vec(&bytes));
+    let slipped = slip(packet, ASKER).map(|bytes| Message::from_vec(&bytes));
     prop_assert!(slipped.is_none_or(|read| read.is_ok_and(|read| read.metadata.truncation)));
     Ok(())
 }
@@ -448,6 +480,6 @@ proptest! {
 
     #[test]
     fn whole_queries_are_always_answered(packet in valid(), draw: u64) {
-        prop_assert!(respond(&view(), &packet, Transport::Udp, draw).is_some());
+        prop_assert!(respond(&view(draw), &packet, Transport::Udp).is_some());
     }
 }

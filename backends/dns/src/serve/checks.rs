@@ -3,6 +3,7 @@
 use super::probe::Prober;
 use super::shared::Shared;
 use crate::health::Target;
+use crate::net::Net;
 use quorate_engine::random::hash_name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +15,14 @@ use tokio::time::MissedTickBehavior;
 const AGE: Duration = Duration::from_secs(1);
 
 /// Watches until the server ends.
-pub(super) async fn watch(shared: Arc<Shared>) {
+pub(super) async fn watch(net: impl Net, shared: Arc<Shared>) {
     let mut watched = shared.watched.subscribe();
     watched.mark_changed();
     let mut running: BTreeMap<Target, AbortHandle> = BTreeMap::new();
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
+            biased;
             () = shared.ended() => return,
             () = tokio::time::sleep(AGE) => {
                 shared.age();
@@ -38,15 +40,19 @@ pub(super) async fn watch(shared: Arc<Shared>) {
         });
         for target in targets.iter() {
             running.entry(target.clone()).or_insert_with(|| {
-                tasks.spawn(again_and_again(target.clone(), Arc::clone(&shared)))
+                tasks.spawn(again_and_again(
+                    net.clone(),
+                    target.clone(),
+                    Arc::clone(&shared),
+                ))
             });
         }
         while tasks.try_join_next().is_some() {}
     }
 }
 
-async fn again_and_again(target: Target, shared: Arc<Shared>) {
-    let prober = Prober::new(&target);
+async fn again_and_again(net: impl Net, target: Target, shared: Arc<Shared>) {
+    let prober = Prober::new(net, &target);
     let interval = Duration::from_nanos(target.check.interval.0.0);
     // Not all at once, and not in step with the other instances.
     let spread = hash_name(&target.to_string()) ^ shared.seed.0;

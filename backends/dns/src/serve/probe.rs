@@ -1,12 +1,12 @@
 //! Asks one address once whether it is well.
 
 use crate::check::{Protocol, Target};
+use crate::net::Net;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long a connection has to stay open: HAProxy needs no longer to find that no backend is left,
@@ -14,18 +14,20 @@ use tokio::time::timeout;
 const HOLD: Duration = Duration::from_millis(300);
 
 /// A question, ready to be asked often.
-pub(super) struct Prober {
+pub(super) struct Prober<N> {
+    net: N,
     target: Target,
     client: Result<Option<(Client, Url)>, String>,
 }
 
-impl Prober {
-    pub(super) fn new(target: &Target) -> Self {
+impl<N: Net> Prober<N> {
+    pub(super) fn new(net: N, target: &Target) -> Self {
         let client = match target.check.protocol {
             Protocol::Tcp => Ok(None),
             Protocol::Http | Protocol::Https => client(target).map(Some),
         };
         Self {
+            net,
             target: target.clone(),
             client,
         }
@@ -50,7 +52,7 @@ impl Prober {
 
     async fn connect(&self, most: Duration) -> Result<(), String> {
         let at = SocketAddr::new(self.target.address, self.target.check.port);
-        let line = TcpStream::connect(at).await;
+        let line = self.net.connect(at).await;
         let mut line = line.map_err(|error| error.to_string())?;
         match timeout(HOLD.min(most / 2), line.read(&mut [0; 1])).await {
             // It waits for us to speak, or speaks itself.

@@ -12,8 +12,8 @@ use quorate_engine::random::Seed;
 use quorate_engine::time::Time;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// What queries are answered from and judged by.
 pub(super) struct Serving {
@@ -46,15 +46,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(super) fn new(seed: u64, tell: Tell) -> Self {
+        let seed = Seed(seed);
         let serving = Serving {
             view: View::default(),
             limiter: None,
         };
+        let order = seed.stream("answers", "order").bits();
         Self {
-            seed: Seed(seed),
+            seed,
             counters: Counters::default(),
             reload: Notify::new(),
-            authority: Mutex::default(),
+            authority: Mutex::new(Authority::new(order)),
             serving: RwLock::new(Arc::new(serving)),
             rate: Mutex::new(None),
             watched: watch::Sender::new(Arc::default()),

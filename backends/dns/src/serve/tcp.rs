@@ -2,11 +2,12 @@
 
 use super::shared::Shared;
 use crate::message::{Transport, respond};
+use crate::net::Listener;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -18,7 +19,10 @@ const CONNECTIONS: usize = 512;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Answers until the server ends, and then what has begun.
-pub(super) async fn answer(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn answer<L>(listener: L, shared: Arc<Shared>)
+where
+    L: Listener<Line: AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+{
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
     loop {
@@ -28,14 +32,15 @@ pub(super) async fn answer(listener: TcpListener, shared: Arc<Shared>) {
             (listener.accept().await, permit)
         };
         tokio::select! {
+            biased;
             () = shared.ended() => break,
             (accepted, permit) = accepted => match accepted {
-                Ok((line, _)) => {
+                Ok((line, from)) => {
                     let shared = Arc::clone(&shared);
                     open.spawn(async move {
                         let _permit = permit;
                         // Whoever cuts the line, or says nothing, is done.
-                        let _ = talk(line, &shared).await;
+                        let _ = talk(line, from, &shared).await;
                     });
                 }
                 // Out of descriptors, say: others may end meanwhile.
@@ -47,24 +52,25 @@ pub(super) async fn answer(listener: TcpListener, shared: Arc<Shared>) {
     while open.join_next().await.is_some() {}
 }
 
-async fn talk(mut line: TcpStream, shared: &Shared) -> io::Result<()> {
-    line.set_nodelay(true)?;
-    let peer = line.peer_addr()?;
-    let mut order = shared.seed.stream_of(shared.now().0, "order of tcp");
+async fn talk<L>(mut line: L, from: SocketAddr, shared: &Shared) -> io::Result<()>
+where
+    L: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
         let mut length = [0; 2];
         tokio::select! {
-            read = timeout(IDLE, line.read_exact(&mut length)) => { read??; }
+            biased;
             () = shared.ended() => return Ok(()),
+            read = timeout(IDLE, line.read_exact(&mut length)) => { read??; }
         }
         let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
         timeout(IDLE, line.read_exact(&mut packet)).await??;
         let serving = shared.serving();
-        let answer = respond(&serving.view, &packet, Transport::Tcp, order.bits());
+        let answer = respond(&serving.view, &packet, Transport::Tcp, from);
         shared.counters.tcp(answer.as_deref());
         let Some(answer) = answer else {
             // Nothing will come on this line that is worth an answer.
-            return Err(io::Error::other(format!("{peer} does not speak DNS")));
+            return Err(io::Error::other(format!("{from} does not speak DNS")));
         };
         let length = u16::try_from(answer.len()).expect("an answer fits into a message");
         let mut whole = Vec::with_capacity(answer.len() + 2);

@@ -4,19 +4,17 @@ use super::shared::{Serving, Shared};
 use crate::authority::handle;
 use crate::limit::{Limiter, RateLimit};
 use crate::message::Transport;
-use quorate_engine::random::Stream;
+use crate::net::Datagrams;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
-use tokio::net::UdpSocket;
 
 /// Larger queries than this do not exist; what is cut off is malformed.
 const QUERY_MAX: usize = 4_096;
 
 /// Answers until the server ends, and then what has come by then.
-pub(super) async fn answer(socket: UdpSocket, shared: Arc<Shared>) {
+pub(super) async fn answer(socket: impl Datagrams, shared: Arc<Shared>) {
     let mut worker = Worker {
-        order: shared.seed.stream_of(shared.now().0, "order"),
         free: Limiter::new(
             RateLimit {
                 per_second: 0,
@@ -31,12 +29,13 @@ pub(super) async fn answer(socket: UdpSocket, shared: Arc<Shared>) {
     tokio::pin!(ended);
     loop {
         tokio::select! {
-            // What can fail here is the runtime, not the network.
-            ready = socket.readable() => if ready.is_err() { return },
+            biased;
             () = &mut ended => {
                 worker.drain(&socket, LAST);
                 return;
             }
+            // What can fail here is the runtime, not the network.
+            ready = socket.readable() => if ready.is_err() { return },
         }
         worker.drain(&socket, BATCH);
         tokio::task::yield_now().await;
@@ -50,7 +49,6 @@ const BATCH: usize = 64;
 const LAST: usize = 100_000;
 
 struct Worker {
-    order: Stream,
     /// Of a server that limits nobody.
     free: Limiter,
     shared: Arc<Shared>,
@@ -59,7 +57,7 @@ struct Worker {
 
 impl Worker {
     /// Answers what waits on the socket, at most so many.
-    fn drain(&mut self, socket: &UdpSocket, most: usize) {
+    fn drain(&mut self, socket: &impl Datagrams, most: usize) {
         let serving = self.shared.serving();
         for _ in 0..most {
             match socket.try_recv_from(&mut self.packet) {
@@ -71,17 +69,17 @@ impl Worker {
         }
     }
 
-    fn one(&mut self, socket: &UdpSocket, serving: &Serving, length: usize, from: SocketAddr) {
+    fn one(&mut self, socket: &impl Datagrams, serving: &Serving, length: usize, from: SocketAddr) {
         if from.port() == 0 {
             return;
         }
-        let (now, draw) = (self.shared.now(), self.order.bits());
+        let now = self.shared.now();
         let query = (Transport::Udp, &self.packet[..length]);
         let answer = match &serving.limiter {
-            None => handle(&serving.view, &mut self.free, now, from.ip(), query, draw),
+            None => handle(&serving.view, &mut self.free, now, from, query),
             Some(limiter) => {
                 let mut limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
-                handle(&serving.view, &mut limiter, now, from.ip(), query, draw)
+                handle(&serving.view, &mut limiter, now, from, query)
             }
         };
         self.shared.counters.udp(answer.as_deref());
