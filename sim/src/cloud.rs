@@ -22,7 +22,7 @@ mod truth;
 
 pub use limit::{Bucket, Counted, Limit};
 pub use machine::MachineFact;
-pub use profile::{Idempotency, Lasts, Profile, profile};
+pub use profile::{Idempotency, Lasts, Profile, containers, profile};
 pub use stock::Power;
 pub use trouble::{Down, Scope, Trouble, TroubleId};
 pub use truth::{Ended, Owned};

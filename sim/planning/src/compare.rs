@@ -123,9 +123,19 @@ fn figures(a: &Report, b: &Report, names: [&str; 2]) -> Vec<Figure> {
             |minutes| format!("{minutes:.2}"),
         ));
     }
+    figures.push(monthly(both));
+    assert!(
+        names.iter().all(|name| !name.is_empty()),
+        "designs have names"
+    );
+    figures
+}
+
+/// What is not known of a price makes it no better.
+fn monthly(both: [&Report; 2]) -> Figure {
     let monthly = both.map(|report| Some(report.price.normal.together));
     let unknown = both.map(|report| report.price.normal.unknown.len());
-    let currency = a.price.currency;
+    let currency = both[0].price.currency;
     let mut price = Figure::new(format!("a month, {currency}"), monthly, |v| {
         format!("{v:.2}")
     });
@@ -135,12 +145,7 @@ fn figures(a: &Report, b: &Report, names: [&str; 2]) -> Vec<Figure> {
             price.better = None;
         }
     }
-    figures.push(price);
-    assert!(
-        names.iter().all(|name| !name.is_empty()),
-        "designs have names"
-    );
-    figures
+    price
 }
 
 fn figures_table(figures: &[Figure], names: [&str; 2]) -> Table {

@@ -4,6 +4,7 @@
 //! that takes exactly what a smaller one takes is kept, under its own name: its likelihood differs.
 //! Knows neither likelihoods nor prices.
 
+use quorate_engine::catalog::Distances;
 use quorate_engine::manifest::{Domain, Manifest, Role};
 use quorate_engine::topology::{MeshFull, Node, Roster, Topology};
 use schemars::JsonSchema;
@@ -18,6 +19,8 @@ pub struct Design {
     pub manifest: Arc<Manifest>,
     /// Nodes, in order of id. Growing pools have their smallest size.
     pub topology: Topology,
+    /// How far places are from each other: what the user measured, else the catalogue.
+    pub distances: Distances,
     /// Largest first: shared groups, DNS services, providers, regions, zones, nodes; by name inside.
     pub domains: Vec<FailureDomain>,
 }
@@ -102,6 +105,7 @@ impl Design {
         Ok(Self {
             manifest: Arc::clone(manifest),
             topology,
+            distances: Distances::of(&manifest.spec.distances),
             domains,
         })
     }

@@ -4,7 +4,7 @@
 //! Deliberately no prices, regions or machine types: those are the catalogue's.
 
 use super::limit::{Counted, Limit};
-use quorate_engine::manifest::ProviderKind;
+use quorate_engine::manifest::{Provider, ProviderKind};
 use quorate_engine::random::Stream;
 use quorate_engine::time::Span;
 
@@ -254,6 +254,13 @@ const PLAIN: Profile = Profile {
     network: false,
     ..CLOUD
 };
+
+/// Whether a provider's machines are containers: libvirt's LXC driver makes such.
+#[must_use]
+pub fn containers(provider: &Provider) -> bool {
+    let endpoint = provider.endpoint.as_deref().unwrap_or_default();
+    provider.kind == ProviderKind::Libvirt && endpoint.starts_with("lxc")
+}
 
 /// What is known of this kind of provider, and of one whose machines are containers.
 #[must_use]

@@ -14,7 +14,7 @@ use quorate_engine::catalog::plain;
 use quorate_engine::engine::etcd_version;
 use quorate_engine::engine::{Mode, Task};
 use quorate_engine::exec::{Guard, Limits};
-use quorate_engine::manifest::{Distance, Manifest, NodePool, Provider, ProviderKind};
+use quorate_engine::manifest::{Distance, Manifest, NodePool, ProviderKind};
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::resource::{Resource, ResourceId, Spec};
@@ -102,7 +102,7 @@ impl World {
                 name,
                 kind,
                 quota: None,
-                containers: containers(provider),
+                containers: crate::cloud::containers(provider),
             });
             if kind.has_dns() && !self.dns_numbers.contains_key(&provider.name) {
                 let endpoint = self
@@ -343,12 +343,6 @@ impl World {
         }));
         all
     }
-}
-
-/// libvirt's LXC driver makes containers.
-fn containers(provider: &Provider) -> bool {
-    let endpoint = provider.endpoint.as_deref().unwrap_or_default();
-    provider.kind == ProviderKind::Libvirt && endpoint.starts_with("lxc")
 }
 
 /// Where pools stand, as measured distances name it.

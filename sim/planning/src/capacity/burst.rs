@@ -10,7 +10,7 @@ use quorate_engine::plan::expected;
 use quorate_engine::resource::Kind;
 use quorate_engine::seam::Verb;
 use quorate_engine::topology::MeshFull;
-use quorate_sim::cloud::profile;
+use quorate_sim::cloud::{containers, profile};
 use quorate_sim::kube::{NodeSpec, Settings};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -97,7 +97,7 @@ fn pools(design: &Design) -> Vec<Growing> {
         let steps = steps.map(|(verb, kind)| expected(verb, kind).as_ms() as f64 / 1e3);
         let joins = Settings::of_minor(0).join.as_ms() as f64 / 1e3;
         let rest = steps.iter().sum::<f64>() + joins;
-        let build = profile(provider.kind).build;
+        let build = profile(provider.kind, containers(provider)).build;
         let median = build.median_ms as f64 / 1e3;
         found.push(Growing {
             pool: pool.name.clone(),

@@ -81,7 +81,7 @@ fn quorum<'a>(
     let mut followers: Vec<(Latency, &Node)> = alive
         .iter()
         .filter(|at| **at != leader)
-        .map(|at| (round_trip(&nodes[leader], &nodes[*at]), &nodes[*at]))
+        .map(|at| (round_trip(design, &nodes[leader], &nodes[*at]), &nodes[*at]))
         .collect();
     followers.sort_by(|a, b| a.0.order(&b.0).then_with(|| a.1.id.cmp(&b.1.id)));
     match of / 2 {
@@ -124,7 +124,7 @@ pub(super) fn of(design: &Design, data: &Data) -> Option<Etcd> {
         }
     });
     let pairs = all.iter().flat_map(|a| all.iter().map(move |b| (*a, *b)));
-    let trips = pairs.map(|(a, b)| round_trip(&nodes[a], &nodes[b]));
+    let trips = pairs.map(|(a, b)| round_trip(design, &nodes[a], &nodes[b]));
     Some(Etcd {
         members: all.len(),
         commits: all.iter().filter_map(commit).collect(),
@@ -164,10 +164,10 @@ pub(super) fn api(design: &Design, data: &Data) -> Vec<ApiLatency> {
         }
         let [mut reads, mut consistent, mut writes] = [(); 3].map(|()| Vec::new());
         for server in &all {
-            let reached = round_trip(entry, &nodes[*server]).plus(service);
+            let reached = round_trip(design, entry, &nodes[*server]).plus(service);
             reads.push(reached);
             for leader in &all {
-                let asked = reached.then(round_trip(&nodes[*server], &nodes[*leader]));
+                let asked = reached.then(round_trip(design, &nodes[*server], &nodes[*leader]));
                 let (sure, _) = quorum(design, *leader, &all, all.len()).expect("all are there");
                 consistent.push(asked.then(sure));
                 writes.push(asked.then(sure).plus(fsync));

@@ -44,7 +44,7 @@ pub(super) fn of(design: &Design, data: &Data, places: &[Place]) -> Vec<Flow> {
     let mut flows = Vec::new();
     for (at, a) in places.iter().enumerate() {
         for b in &places[at + 1..] {
-            let round_trip = between(a, b);
+            let round_trip = between(design, a, b);
             // Bytes for each millisecond are kilobytes per second.
             let by_window = window * 8.0 / 1_000.0 / round_trip.ms.max(0.001);
             let limit = if by_window < rate {

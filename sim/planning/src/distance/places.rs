@@ -44,26 +44,30 @@ fn latency(rtt: Rtt) -> Latency {
     Latency {
         ms: rtt.rtt.0 as f64 / 1e6,
         measured: match rtt.source {
-            RttSource::Measured { .. } => true,
+            RttSource::Measured { .. } | RttSource::Own => true,
             RttSource::Estimated => false,
         },
     }
 }
 
 /// The round trip between two regions of different names.
-pub(super) fn between(a: &Place, b: &Place) -> Latency {
-    latency(catalog::rtt((a.kind, &a.region), (b.kind, &b.region)))
+pub(super) fn between(design: &Design, a: &Place, b: &Place) -> Latency {
+    latency(
+        design
+            .distances
+            .rtt((a.kind, &a.region), (b.kind, &b.region)),
+    )
 }
 
 /// The round trip between two machines; none inside one.
-pub(super) fn round_trip(a: &Node, b: &Node) -> Latency {
+pub(super) fn round_trip(design: &Design, a: &Node, b: &Node) -> Latency {
     if a.id == b.id {
         return Latency::NONE;
     }
     if a.provider == b.provider && a.region == b.region && a.zone != b.zone {
         return latency(catalog::BETWEEN_ZONES);
     }
-    between(&Place::of(a), &Place::of(b))
+    between(design, &Place::of(a), &Place::of(b))
 }
 
 /// Round trips between all regions; in one of them the longest between its machines' zones.
@@ -77,10 +81,16 @@ pub(super) fn matrix(design: &Design, places: &[Place]) -> Vec<Vec<Latency>> {
         if zones.len() > 1 {
             latency(catalog::BETWEEN_ZONES)
         } else {
-            between(place, place)
+            between(design, place, place)
         }
     };
-    let cell = |a: &Place, b: &Place| if a == b { inside(a) } else { between(a, b) };
+    let cell = |a: &Place, b: &Place| {
+        if a == b {
+            inside(a)
+        } else {
+            between(design, a, b)
+        }
+    };
     let row = |a| places.iter().map(|b| cell(a, b)).collect();
     places.iter().map(row).collect()
 }

@@ -31,6 +31,7 @@ pub struct WriteLatency {
 
 /// Machines that stand for all that are equally far from everything, by domain of the spread.
 struct Ground<'a> {
+    design: &'a Design,
     domains: BTreeMap<String, Vec<&'a Node>>,
     copies: usize,
 }
@@ -57,7 +58,11 @@ impl<'a> Ground<'a> {
                 *seen <= copies + 1
             });
         }
-        Self { domains, copies }
+        Self {
+            design,
+            domains,
+            copies,
+        }
     }
 
     /// For each domain the nearest and the farthest round trip from a machine, in order of `pick`.
@@ -68,7 +73,7 @@ impl<'a> Ground<'a> {
             .filter(|(name, _)| Some(name.as_str()) != without);
         let mut trips: Vec<Latency> = others
             .filter_map(|(_, nodes)| {
-                let all = nodes.iter().map(|node| round_trip(from, node));
+                let all = nodes.iter().map(|node| round_trip(self.design, from, node));
                 if far {
                     all.max_by(Latency::order)
                 } else {
@@ -96,7 +101,7 @@ impl<'a> Ground<'a> {
         let mut farthest: Option<Latency> = None;
         for (domain, nodes) in &self.domains {
             for primary in nodes {
-                let there = round_trip(pod, primary);
+                let there = round_trip(self.design, pod, primary);
                 let leg = |far: bool| {
                     let trips = self.trips(primary, Some(domain), far);
                     let at = if far { trips.len() } else { others };

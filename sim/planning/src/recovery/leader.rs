@@ -2,7 +2,6 @@
 
 use crate::design::{Design, Lost};
 use crate::failures::standing::{Fate, quorum};
-use quorate_engine::catalog;
 use quorate_engine::graph::Desired;
 use quorate_engine::manifest::Role;
 use quorate_engine::quorum::EtcdVersion;
@@ -122,7 +121,7 @@ fn one_way(design: &Design, lost: &Lost) -> Span {
         .iter()
         .enumerate()
         .flat_map(|(i, a)| left[..i].iter().map(move |b| (*a, *b)))
-        .map(|(a, b)| Span(catalog::rtt(place(a), place(b)).rtt.0 / 2))
+        .map(|(a, b)| Span(design.distances.rtt(place(a), place(b)).rtt.0 / 2))
         .collect();
     ways.sort_unstable();
     ways.get(ways.len() / 2)
