@@ -7,6 +7,7 @@
 mod packing;
 mod round;
 mod site;
+mod trial;
 mod volumes;
 
 #[cfg(test)]
@@ -16,12 +17,13 @@ pub(crate) use packing::holds;
 pub use packing::{Packing, Packs, SEARCH_STEPS, packs};
 pub(crate) use round::Round;
 pub(crate) use site::Site;
+pub(crate) use trial::Trial;
 pub use volumes::{Copies, Rebuild, Volume, VolumeState};
 
 use crate::design::{Design, Lost};
 use quorate_engine::manifest::Role;
 use quorate_engine::topology::MeshFull;
-use quorate_sim::kube::Settings;
+use quorate_sim::kube::{Score, Settings};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,10 +61,19 @@ pub struct Placement {
 pub(crate) struct Room {
     /// Thousandths of a core and bytes, by node.
     pub(crate) free: Vec<(u64, u64)>,
+    /// What is free of the scarcer of both, in thousandths: kept, since it is asked for so often.
+    pub(crate) free_permille: Vec<u64>,
     /// By workload, then by node.
     pub(crate) placed: Vec<Vec<u32>>,
     /// Whether a node takes pods, if it has room.
     pub(crate) open: Vec<bool>,
+}
+
+impl Room {
+    pub(crate) fn set_free(&mut self, site: &Site, node: usize, free: (u64, u64)) {
+        self.free[node] = free;
+        self.free_permille[node] = Score::free_permille(free, site.nodes[node].capacity);
+    }
 }
 
 /// A workload's pods in numbers.
@@ -159,8 +170,11 @@ impl Placement {
     pub(crate) fn empty(site: Arc<Site>, lost: &Lost) -> Self {
         let open = site.nodes.iter().enumerate();
         let open = open.map(|(at, node)| node.takes_pods && lost.leaves(at));
+        let nodes = site.nodes.iter();
+        let permille = nodes.map(|node| Score::free_permille(node.free(), node.capacity));
         let room = Room {
             free: site.nodes.iter().map(|node| node.free()).collect(),
+            free_permille: permille.collect(),
             placed: vec![vec![0; site.nodes.len()]; site.asks.len()],
             open: open.collect(),
         };

@@ -148,7 +148,10 @@ impl Score {
     pub fn free_permille(free: (u64, u64), capacity: Resources) -> u64 {
         let share = |free: u64, all: u64| match all {
             0 => 0,
-            _ => (u128::from(free) * 1_000 / u128::from(all)) as u64,
+            _ => match free.checked_mul(1_000) {
+                Some(free) => free / all,
+                None => (u128::from(free) * 1_000 / u128::from(all)) as u64,
+            },
         };
         let cpu = share(free.0, capacity.cpu.0);
         cpu.min(share(free.1, capacity.memory.0))

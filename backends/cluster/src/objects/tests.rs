@@ -1,6 +1,8 @@
 use super::*;
 use crate::fake::{Etcd, FakeApi, Lab, access, call, credentials, manifest, plane};
-use quorate_engine::manifest::{Domain, Manifest, Mtu, Preference, Storage, Workload};
+use quorate_engine::manifest::{
+    Domain, Manifest, Mtu, Preference, Spread, Storage, WhenUnsatisfiable, Workload,
+};
 use quorate_engine::resource::Workplace;
 use quorate_engine::seam::Verb;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -267,7 +269,7 @@ fn pods_are_near_their_data_and_never_all_in_one_place() {
         min_available: None,
         growth: None,
     };
-    let fields = placement::affinity(&workload(3, Some("own")));
+    let fields = placement::affinity(&manifest(), &workload(3, Some("own")));
     let preferred =
         &fields["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0];
     let expected = json!([{"key": "quorate.dev/provider", "operator": "In", "values": ["own"]}]);
@@ -278,10 +280,102 @@ fn pods_are_near_their_data_and_never_all_in_one_place() {
         (&json!(2), &json!(placement::PROVIDER))
     );
     assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway");
-    let fields = placement::affinity(&workload(3, None));
+    let fields = placement::affinity(&manifest(), &workload(3, None));
     assert_eq!(fields.get("affinity"), None);
     assert_eq!(fields["topologySpreadConstraints"][0]["maxSkew"], 1);
-    assert_eq!(placement::affinity(&workload(1, None)), json!({}));
+    assert_eq!(
+        placement::affinity(&manifest(), &workload(1, None)),
+        json!({})
+    );
+}
+
+#[test]
+fn a_spread_of_its_own_counts_where_pods_may_be_and_reads_the_true_place() {
+    use StorageEngine::Longhorn;
+    let workload = |across, replicas| Workload {
+        name: "web".to_owned(),
+        replicas,
+        requests: quorate_engine::manifest::Resources::default(),
+        data: None,
+        prefer: None,
+        traffic: None,
+        spread: Some(Spread {
+            across,
+            max_skew: 2,
+            when_unsatisfiable: WhenUnsatisfiable::DoNotSchedule,
+        }),
+        min_available: None,
+        growth: None,
+    };
+    for (storage, across, key) in [
+        (Domain::Zone, Domain::Zone, placement::ZONE),
+        (Domain::Provider, Domain::Zone, "quorate.dev/zone"),
+        (Domain::Provider, Domain::Region, placement::REGION),
+        (Domain::Provider, Domain::Provider, placement::PROVIDER),
+        (Domain::Provider, Domain::Node, "kubernetes.io/hostname"),
+    ] {
+        let mut manifest = with_storage(Longhorn, storage);
+        let fields = placement::affinity(&manifest, &workload(across, 3));
+        let constraints = fields["topologySpreadConstraints"].as_array().unwrap();
+        let expected = json!({
+            "maxSkew": 2, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule",
+            "nodeTaintsPolicy": "Honor",
+            "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "web"}},
+        });
+        assert_eq!(constraints[0], expected);
+        // The usual preference stays, where it says something else.
+        let usual = usize::from(across != Domain::Provider);
+        assert_eq!(constraints.len(), 1 + usual);
+        // And nodes have the label that it reads.
+        manifest.spec.workloads = vec![workload(across, 3)];
+        let place = Workplace {
+            labels: [
+                (placement::PROVIDER, "own"),
+                (placement::REGION, "r"),
+                (placement::ZONE, "z"),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
+            taints: Vec::new(),
+        };
+        let labels = placement::workplace(&manifest, &place).labels;
+        let mut values = labels.iter().filter(|(label, _)| label == key);
+        let true_place = match across {
+            Domain::Node => None,
+            Domain::Zone => Some("z"),
+            Domain::Region => Some("r"),
+            Domain::Provider => Some("own"),
+        };
+        assert_eq!(values.next().map(|(_, value)| value.as_str()), true_place);
+    }
+}
+
+#[test]
+fn a_budget_says_how_many_pods_a_drain_leaves() {
+    let mut manifest = manifest();
+    let budget = |manifest: &Manifest, replicas, kept| {
+        let workload: Workload = serde_json::from_value(json!({
+            "name": "web", "replicas": replicas, "minAvailable": kept,
+        }))
+        .unwrap();
+        placement::disruption_budget(manifest, &workload)
+    };
+    let usual = budget(&manifest, 3, None).unwrap();
+    assert_eq!(usual["spec"]["minAvailable"], 2);
+    assert_eq!(usual["apiVersion"], "policy/v1");
+    let labels = &usual["spec"]["selector"]["matchLabels"];
+    assert_eq!(*labels, json!({"app.kubernetes.io/name": "web"}));
+    assert_eq!(
+        budget(&manifest, 3, Some(1)).unwrap()["spec"]["minAvailable"],
+        1
+    );
+    assert_eq!(budget(&manifest, 1, None), None, "a single pod may go");
+    assert_eq!(budget(&manifest, 3, Some(0)), None);
+    for (version, expected) in [("v1.20.15", "policy/v1beta1"), ("1.21.0", "policy/v1")] {
+        let kubernetes = manifest.spec.kubernetes.as_mut().unwrap();
+        kubernetes.version = version.to_owned();
+        assert_eq!(budget(&manifest, 3, None).unwrap()["apiVersion"], expected);
+    }
 }
 
 #[tokio::test]

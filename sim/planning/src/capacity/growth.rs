@@ -5,7 +5,7 @@
 
 use super::{KINDS, Without, without, worker_domains};
 use crate::design::{Design, Lost};
-use crate::placing::{Placement, Site};
+use crate::placing::{Placement, Site, Trial};
 use quorate_engine::manifest::Workload;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -107,7 +107,8 @@ fn limits(
     let whole = steps.limit(&[], from, to);
     let most = match &whole {
         Limit::Already { .. } => from,
-        Limit::At { step, .. } | Limit::Beyond(step) => *step,
+        Limit::At { step, .. } => step + 1,
+        Limit::Beyond(step) => *step,
     };
     let mut limits = vec![(None, whole)];
     let domains = worker_domains(design, &site);
@@ -206,10 +207,13 @@ impl Steps<'_> {
         if let Some(workload) = first_pending(whole) {
             return Some((None, workload));
         }
+        if order.is_empty() {
+            return None;
+        }
+        let mut trial = Trial::of(whole);
         for at in 0..order.len() {
             let domain = order[at];
-            let after = whole.without(&design.lost(&[domain]));
-            if let Some(workload) = first_pending(&after) {
+            if let Some(workload) = trial.miss(&design.domains[domain].nodes) {
                 order[..=at].rotate_right(1);
                 return Some((Some(domain), workload));
             }

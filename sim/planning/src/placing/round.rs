@@ -85,7 +85,7 @@ impl<'a> Round<'a> {
         for (at, node) in site.nodes.iter().enumerate() {
             on_provider[node.provider] += placed[at];
             if room.open[at] && fits(room.free[at], ask.pod) {
-                waiting[cells.of[at]].push(entry(site, room, placed[at], at));
+                waiting[cells.of[at]].push(entry(room, placed[at], at));
             }
         }
         Self {
@@ -112,9 +112,12 @@ impl<'a> Round<'a> {
             taken.is_some_and(|Reverse((.., at))| at == node),
             "the best of its group"
         );
-        let free = &mut room.free[node];
-        free.0 -= self.ask.pod.0;
-        free.1 -= self.ask.pod.1;
+        let free = room.free[node];
+        room.set_free(
+            self.site,
+            node,
+            (free.0 - self.ask.pod.0, free.1 - self.ask.pod.1),
+        );
         room.placed[self.workload][node] += 1;
         self.on_provider[self.site.nodes[node].provider] += 1;
         if let Some(spreading) = &mut self.spreading {
@@ -123,7 +126,7 @@ impl<'a> Round<'a> {
         }
         if fits(room.free[node], self.ask.pod) {
             let placed = room.placed[self.workload][node];
-            self.waiting[self.cell_of[node]].push(entry(self.site, room, placed, node));
+            self.waiting[self.cell_of[node]].push(entry(room, placed, node));
         }
         Some(node)
     }
@@ -163,7 +166,6 @@ pub(crate) fn fits(free: (u64, u64), pod: (u64, u64)) -> bool {
     free.0 >= pod.0 && free.1 >= pod.1
 }
 
-fn entry(site: &Site, room: &Room, placed: u32, at: usize) -> Waiting {
-    let free = Score::free_permille(room.free[at], site.nodes[at].capacity);
-    Reverse((placed, Reverse(free), at))
+fn entry(room: &Room, placed: u32, at: usize) -> Waiting {
+    Reverse((placed, Reverse(room.free_permille[at]), at))
 }

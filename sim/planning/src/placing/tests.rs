@@ -11,8 +11,15 @@ use serde_json::{Value, json};
 /// A pool: name, provider, region, how many, cores, taint effect.
 pub(crate) type PoolOf<'a> = (&'a str, &'a str, &'a str, u32, u32, Option<&'a str>);
 
-/// A cluster with a control plane of its own and these workers.
+/// A cluster with a control plane of its own and these workers. Workloads that say nothing of
+/// memory ask for none.
 pub(crate) fn design(pools: &[PoolOf<'_>], workloads: &Value, storage: &Value) -> Design {
+    let mut workloads = workloads.clone();
+    for workload in workloads.as_array_mut().expect("a list") {
+        if let Some(requests) = workload.get_mut("requests").and_then(Value::as_object_mut) {
+            requests.entry("memory").or_insert(json!("0"));
+        }
+    }
     let names: BTreeSet<&str> = pools.iter().map(|pool| pool.1).collect();
     let providers: Vec<Value> = names
         .iter()

@@ -1,6 +1,7 @@
 //! Scheduler, scaling, drain.
 
 use super::*;
+use quorate_engine::manifest::{Domain, Spread, WhenUnsatisfiable};
 
 /// Pods of a workload by host.
 fn spread(bed: &Bed, workload: WorkloadId) -> BTreeMap<u16, usize> {
@@ -156,4 +157,88 @@ fn scaling_down_takes_what_is_not_ready_then_what_is_crowded_then_what_is_young(
     bed.kube.scale(&mut bed.ground, web, 2);
     bed.run(secs(10));
     assert_eq!(spread(&bed, web), BTreeMap::from([(4, 1), (5, 1)]));
+}
+
+fn spread_over(across: Domain, max_skew: u32, rule: WhenUnsatisfiable) -> Option<Spread> {
+    Some(Spread {
+        across,
+        max_skew,
+        when_unsatisfiable: rule,
+    })
+}
+
+#[test]
+fn a_strict_spread_waits_for_room_and_not_for_a_place_that_is_lost() {
+    use WhenUnsatisfiable::{DoNotSchedule, ScheduleAnyway};
+    for (rule, ready) in [(DoNotSchedule, 5), (ScheduleAnyway, 6)] {
+        let mut bed = bed(1, &[("a", 2), ("b", 2)]);
+        // Half of `a` is taken.
+        bed.deploy(WorkloadSpec {
+            prefer: Some("a".to_owned()),
+            ..spec("base", 6)
+        });
+        let web = bed.deploy(WorkloadSpec {
+            spread: spread_over(Domain::Provider, 1, rule),
+            ..spec("web", 6)
+        });
+        bed.run(secs(60));
+        let counts = bed.kube.counts(web);
+        assert_eq!(
+            (counts.ready, counts.pending),
+            (ready, 6 - ready),
+            "{rule:?}"
+        );
+        let hosts = spread(&bed, web);
+        let at_a: usize = hosts.range(3..5).map(|(_, pods)| pods).sum();
+        assert_eq!(at_a, 2, "as many as there is room for");
+        // `a` is gone: nobody has to be even with it any more.
+        bed.kill(3);
+        bed.kill(4);
+        bed.until(|bed| !bed.ready(3) && !bed.ready(4));
+        bed.run(secs(30));
+        assert_eq!(bed.kube.counts(web).pending, 0, "{rule:?}");
+    }
+}
+
+#[test]
+fn a_spread_is_kept_before_a_preference_and_counts_labels() {
+    let mut bed = bed(1, &[("home", 2), ("cloud", 2)]);
+    let web = bed.deploy(WorkloadSpec {
+        prefer: Some("home".to_owned()),
+        spread: spread_over(Domain::Region, 2, WhenUnsatisfiable::ScheduleAnyway),
+        ..spec("web", 6)
+    });
+    // Two more at home are allowed, so the third pod goes elsewhere: 4 and 2 in the end.
+    assert_eq!(
+        spread(&bed, web),
+        BTreeMap::from([(3, 2), (4, 2), (5, 1), (6, 1)])
+    );
+    let by_node = bed.deploy(WorkloadSpec {
+        prefer: Some("home".to_owned()),
+        spread: spread_over(Domain::Node, 1, WhenUnsatisfiable::DoNotSchedule),
+        ..spec("even", 4)
+    });
+    assert_eq!(
+        spread(&bed, by_node),
+        BTreeMap::from([(3, 1), (4, 1), (5, 1), (6, 1)])
+    );
+}
+
+#[test]
+fn a_drain_leaves_what_the_budget_says() {
+    for (kept, fewest) in [(None, 3), (Some(1), 2), (Some(0), 2)] {
+        let mut bed = bed(1, &[("a", 1), ("b", 1)]);
+        let web = bed.deploy(WorkloadSpec {
+            min_available: kept,
+            ..spec("web", 4)
+        });
+        assert!(bed.kube.drain(&mut bed.ground, 3));
+        let mut seen = 4;
+        while bed.kube.draining(3) {
+            bed.run(Span::from_ms(50));
+            seen = seen.min(bed.kube.counts(web).ready);
+        }
+        assert_eq!(seen, fewest, "{kept:?}");
+        assert_eq!(bed.ground.drained[0].2, DrainOutcome::Done);
+    }
 }

@@ -170,6 +170,13 @@ proptest! {
             prop_assert_eq!(tally.pending, workload.replicas - placed);
         }
         let after = before.after(&design, &lost);
+        if before.pending() == 0 {
+            let mut trial = Trial::of(&before);
+            for again in [false, true] {
+                let missed = trial.miss(&lost.nodes).is_some();
+                prop_assert_eq!(missed, after.pending() > 0, "tried again: {}", again);
+            }
+        }
         loops.run(60);
         loops.lose(&lost);
         for (at, workload) in design.manifest.spec.workloads.iter().enumerate() {
