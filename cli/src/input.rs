@@ -126,9 +126,13 @@ pub(crate) fn bytes(file: &Path) -> Result<(String, Vec<u8>), Checked> {
 }
 
 /// Reads a manifest that may miss its own objectives: to say by how much, not to build it.
-pub(crate) fn tried(file: &Path, cluster: Option<&str>) -> Result<ManifestInput, Checked> {
+pub(crate) fn tried(
+    file: &Path,
+    cluster: Option<&str>,
+    data: &Measured,
+) -> Result<ManifestInput, Checked> {
     let (name, bytes) = read(file)?;
-    manifest_of(name, bytes, cluster, Purpose::Try)
+    manifest_of(name, bytes, (cluster, data), Purpose::Try)
 }
 
 /// Reads a scenario and the manifests it refers to.

@@ -5,6 +5,7 @@ use crate::data;
 use crate::diagnostics::{self, Counts};
 use crate::exit::Exit;
 use crate::input;
+use crate::measured::{Measured, rtt_file};
 use crate::terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quorate_engine::manifest::Manifest;
@@ -81,8 +82,14 @@ fn asked(args: &Args) -> Result<Exit, Exit> {
 fn manifests(args: &Args) -> Result<Vec<(String, Arc<Manifest>)>, Exit> {
     let mut manifests = Vec::new();
     let mut bad = Vec::new();
+    // Prices of one's own need no measured round trips beside them.
+    let measured = args.data.as_deref().filter(|dir| rtt_file(dir).exists());
+    let measured = Measured::read(measured).unwrap_or_else(|wrong| {
+        bad.push(wrong);
+        Measured::default()
+    });
     for file in &args.files {
-        match input::tried(file, args.cluster.as_deref()) {
+        match input::tried(file, args.cluster.as_deref(), &measured) {
             Ok(input) => {
                 let name = file.display().to_string();
                 manifests.push((name, Arc::new(input.manifest)));

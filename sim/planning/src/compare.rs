@@ -202,8 +202,7 @@ fn losses_table(a: &Report, b: &Report, names: [&str; 2]) -> Table {
         }
         let of = |report: &Report| {
             let mut rows = report.failures.domains.iter();
-            let found =
-                rows.find(|row| row.of[0].kind == key.0 && row.of[0].alike.contains(&key.1));
+            let found = rows.find(|row| row.of[0].is(key.0, &key.1));
             found.map_or(Cell::text("is not in it"), worst)
         };
         table.push(vec![Cell::text(name(&row.of)), of(a), of(b)]);

@@ -16,6 +16,7 @@ use quorate_engine::random::Seed;
 use schemars::JsonSchema;
 use serde::Serialize;
 use standing::{Entry, Fate, Quorum};
+use std::collections::BTreeMap;
 
 pub(crate) use section::{name, seconds};
 
@@ -56,6 +57,8 @@ pub struct Named {
     pub name: String,
     /// Names of all that fare alike, itself included.
     pub alike: Vec<String>,
+    /// Smaller domains that take exactly the same, as `region` and `zone` of a provider may.
+    pub same: Vec<(DomainKind, String)>,
 }
 
 /// What is left.
@@ -132,12 +135,23 @@ impl Standing {
     }
 }
 
+impl Named {
+    /// Whether it speaks of this domain, too.
+    #[must_use]
+    pub fn is(&self, kind: DomainKind, name: &str) -> bool {
+        let same = self
+            .same
+            .iter()
+            .any(|(other, its)| *other == kind && its == name);
+        same || (self.kind == kind && self.alike.iter().any(|its| its == name))
+    }
+}
+
 impl Failures {
     /// The row of a domain.
     #[must_use]
     pub fn row_of(&self, domain: &FailureDomain) -> Option<&Row> {
-        let of =
-            |row: &&Row| row.of[0].kind == domain.kind && row.of[0].alike.contains(&domain.name);
+        let of = |row: &&Row| row.of[0].is(domain.kind, &domain.name);
         self.domains.iter().find(of)
     }
 }
@@ -159,12 +173,23 @@ pub fn failures_with(
     elections.turn_to(design);
     let mut table = Looker::new(design, elections, seed);
     let all = design.domains.len();
-    let rows = (0..all).map(|at| {
+    let mut rows: Vec<Row> = Vec::with_capacity(all);
+    let mut first = BTreeMap::new();
+    let mut singles = Vec::with_capacity(all);
+    for (at, domain) in design.domains.iter().enumerate() {
         progress(at, all);
-        table.row(&[at])
-    });
-    let rows: Vec<Row> = rows.collect();
-    let (pairs, pairs_looked_at) = pairs::worth_naming(design, &rows, &mut table);
+        // A node that is alone in its zone is asked about as a node, too: it is replaced alone.
+        let key = (&domain.nodes, &domain.dns, domain.kind == DomainKind::Node);
+        let row = *first.entry(key).or_insert(rows.len());
+        if row == rows.len() {
+            rows.push(table.row(&[at]));
+        } else {
+            let same = (domain.kind, domain.name.clone());
+            rows[row].of[0].same.push(same);
+        }
+        singles.push(row);
+    }
+    let (pairs, pairs_looked_at) = pairs::worth_naming(design, &rows, &singles, &mut table);
     Failures {
         whole: table.whole.clone(),
         domains: merged(rows),
@@ -235,6 +260,7 @@ fn named(design: &Design, at: usize) -> Named {
         kind: domain.kind,
         name: domain.name.clone(),
         alike: vec![domain.name.clone()],
+        same: Vec::new(),
     }
 }
 

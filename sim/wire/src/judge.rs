@@ -99,6 +99,7 @@ fn fault(fault: &Fault) -> Option<(&'static str, &'static str)> {
                 "use `node.kill` and say `for` how long",
             ));
         }
+        FaultVerb::ProcessKill | FaultVerb::ProcessPause => "on the wire a machine is one process",
         FaultVerb::Delay | FaultVerb::Loss => {
             "the wire's TCP never sends again: what is late or lost would break connections"
         }

@@ -13,32 +13,34 @@ const MOST: usize = 2_000;
 /// Pairs that are worth a row, and how many were looked at.
 pub(super) fn worth_naming(
     design: &Design,
-    singles: &[Row],
+    rows: &[Row],
+    row_of: &[usize],
     looker: &mut Looker<'_>,
 ) -> (Vec<Row>, usize) {
     let whole = looker.whole.clone();
-    let candidates: Vec<usize> = (0..singles.len())
-        .filter(|at| candidate(design, *at, &singles[*at], &whole))
+    let single = |at: usize| &rows[row_of[at]].standing;
+    let candidates: Vec<usize> = (0..row_of.len())
+        .filter(|at| candidate(design, *at, single(*at), &whole))
         .collect();
     let pairs = candidates
         .iter()
         .enumerate()
         .flat_map(|(i, a)| candidates[i + 1..].iter().map(move |b| (*a, *b)))
-        .filter(|(a, b)| apart(design, *a, *b));
-    let (mut rows, mut seen) = (Vec::new(), 0);
+        .filter(|(a, b)| alike(design, *a, *b) && apart(design, *a, *b));
+    let (mut found, mut seen) = (Vec::new(), 0);
     for (a, b) in pairs.take(MOST) {
         seen += 1;
         let lost = design.lost(&[a, b]);
         let (standing, _) = looker.standing(&lost);
-        if takes_more(&standing, &singles[a].standing, &singles[b].standing) {
-            rows.push(((a, b), looker.row(&[a, b])));
+        if takes_more(&standing, single(a), single(b)) {
+            found.push(((a, b), looker.row(&[a, b])));
         }
     }
-    (minimal(design, &rows), seen)
+    (minimal(design, &found), seen)
 }
 
 /// Zones and regions that take what their provider takes are left to the provider.
-fn candidate(design: &Design, at: usize, row: &Row, whole: &Standing) -> bool {
+fn candidate(design: &Design, at: usize, standing: &Standing, whole: &Standing) -> bool {
     let domain = &design.domains[at];
     let same = |other: &crate::design::FailureDomain| {
         other.kind < domain.kind && other.nodes == domain.nodes && other.dns == domain.dns
@@ -47,7 +49,7 @@ fn candidate(design: &Design, at: usize, row: &Row, whole: &Standing) -> bool {
         return false;
     }
     match domain.kind {
-        DomainKind::Node => felt(&row.standing, whole),
+        DomainKind::Node => felt(standing, whole),
         _ => true,
     }
 }
@@ -59,6 +61,13 @@ fn felt(standing: &Standing, whole: &Standing) -> bool {
     };
     standing.etcd.map(|etcd| etcd.left) != whole.etcd.map(|etcd| etcd.left)
         || balancers(standing) != balancers(whole)
+}
+
+/// A node and a provider say no more than two nodes, or two providers.
+fn alike(design: &Design, a: usize, b: usize) -> bool {
+    let [a, b] = [a, b].map(|at| design.domains[at].kind);
+    let shared = |kind| matches!(kind, DomainKind::Group | DomainKind::Dns);
+    (a == DomainKind::Node) == (b == DomainKind::Node) || shared(a) || shared(b)
 }
 
 fn apart(design: &Design, a: usize, b: usize) -> bool {

@@ -85,7 +85,18 @@ fn gone(standing: &Standing) -> Vec<String> {
 /// `provider aws`, `any of 20 nodes shop/workers/1 ...`, `provider aws + provider gcp`.
 pub(crate) fn name(of: &[Named]) -> String {
     let parts = of.iter().map(|named| match named.alike.as_slice() {
-        [] | [_] => format!("{} {}", named.kind.word(), named.name),
+        [] | [_] => {
+            let same = named.same.iter().map(|(kind, name)| {
+                let short = name.rsplit('/').next().unwrap_or(name);
+                format!(" = {} {short}", kind.word())
+            });
+            format!(
+                "{} {}{}",
+                named.kind.word(),
+                named.name,
+                same.collect::<String>()
+            )
+        }
         [first, .., last] => format!("any of {} nodes {first} to {last}", named.alike.len()),
     });
     parts.collect::<Vec<_>>().join(" + ")
