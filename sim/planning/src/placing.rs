@@ -251,7 +251,7 @@ impl Placement {
                 self.queue.extend(run);
                 continue;
             }
-            let mut round = Round::of(&self.site, &self.room, workload);
+            let mut round = Round::of(&self.site, &self.room, workload, run.len());
             for pod in run {
                 let node = round.place(&mut self.room);
                 self.pods[workload][pod.1] = node;

@@ -75,8 +75,8 @@ impl Spreading {
 }
 
 impl<'a> Round<'a> {
-    /// Begins, with nodes as they are.
-    pub(crate) fn of(site: &'a Site, room: &Room, workload: usize) -> Self {
+    /// Begins, with nodes as they are, for so many pods.
+    pub(crate) fn of(site: &'a Site, room: &Room, workload: usize, pods: usize) -> Self {
         let ask = &site.asks[workload];
         let placed = &room.placed[workload];
         let cells = site.cells(ask.spread.map_or(Domain::Node, |spread| spread.across));
@@ -85,7 +85,11 @@ impl<'a> Round<'a> {
         for (at, node) in site.nodes.iter().enumerate() {
             on_provider[node.provider] += placed[at];
             if room.open[at] && fits(room.free[at], ask.pod) {
-                waiting[cells.of[at]].push(entry(room, placed[at], at));
+                join(
+                    &mut waiting[cells.of[at]],
+                    entry(room, placed[at], at),
+                    pods,
+                );
             }
         }
         Self {
@@ -159,6 +163,26 @@ impl<'a> Round<'a> {
         };
         Some((score, node))
     }
+}
+
+/// Up to so many pods, lists of the best are quicker to make than heaps of all.
+const FEW: usize = 8;
+
+/// A pod takes a node out of its group and puts it back as another, so for a few pods only as many
+/// nodes of each group can ever be the best.
+fn join(group: &mut Vec<Waiting>, new: Waiting, pods: usize) {
+    if pods > FEW {
+        group.push(new);
+        return;
+    }
+    if group.len() == pods {
+        if group.last().is_none_or(|worst| *worst >= new) {
+            return;
+        }
+        group.pop();
+    }
+    let at = group.partition_point(|known| *known > new);
+    group.insert(at, new);
 }
 
 /// Whether a pod fits.

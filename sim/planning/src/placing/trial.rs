@@ -65,7 +65,7 @@ impl<'a> Trial<'a> {
         }
         for run in self.on_node[node].chunk_by(|a, b| a == b) {
             let workload = run[0];
-            let mut round = Round::of(&self.placement.site, &self.room, workload);
+            let mut round = Round::of(&self.placement.site, &self.room, workload, run.len());
             for _ in run {
                 let Some(to) = round.place(&mut self.room) else {
                     return Some(workload);
