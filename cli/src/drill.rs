@@ -254,12 +254,7 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
             }
         }
     }
-    if let Err(text) = api.clean().await {
-        terminal::eprint(&format!(
-            "warning: the namespace is left: {}\n",
-            plain(&text)
-        ));
-    }
+    cleaned(&api).await;
     checked(ready).await?;
     Ok(Carried {
         runs,
@@ -267,6 +262,13 @@ async fn carried_out(args: &Args, input: &ScenarioInput, ready: &Ready) -> Resul
         paths,
         stopped,
     })
+}
+
+async fn cleaned(api: &Api) {
+    if let Err(text) = api.clean().await {
+        let text = plain(&text);
+        terminal::eprint(&format!("warning: the namespace is left: {text}\n"));
+    }
 }
 
 fn parameters(

@@ -50,6 +50,7 @@ fn built() -> World {
         let site = world.add_site(&Site {
             name: name.to_owned(),
             rtt: Span::from_ms(20),
+            caches: true,
         });
         let settings = PopulationSettings {
             site,

@@ -129,7 +129,8 @@ fn workload(name: &str, luck: &mut Stream, providers: usize) -> Value {
         "traffic": {"rate": "3/s", "through": "web/https"}});
     if luck.chance(0.3) {
         let at = luck.below(providers as u64) as usize;
-        workload["prefer"] = json!({"provider": ["htz", "aws", "gcp"][at]});
+        let name = ["htz", "aws", "gcp"][at];
+        workload["prefer"] = json!({"provider": name});
     }
     workload
 }

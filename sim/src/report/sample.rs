@@ -193,6 +193,7 @@ pub(super) fn campaign() -> Campaign {
                 manifest: 0xfeed_f00d_0000_0001,
                 data: None,
                 runs,
+                times: Vec::new(),
                 shown,
             },
             Suite {
