@@ -28,7 +28,9 @@ fn spoil(text: &mut String) {
 
 fn block(block: &mut Block) {
     match block {
-        Block::Heading(text) | Block::Text(text) | Block::Caution(text) => spoil(text),
+        Block::Heading(text) | Block::Text(text) | Block::Caution(text) | Block::Code(text) => {
+            spoil(text);
+        }
         Block::Table(table) => {
             spoil(&mut table.caption);
             table
