@@ -352,7 +352,7 @@ fn a_spread_of_its_own_counts_where_pods_may_be_and_reads_the_true_place() {
 
 #[test]
 fn a_budget_says_how_many_pods_a_drain_leaves() {
-    let mut manifest = manifest();
+    let mut manifest = Manifest::clone(&manifest());
     let budget = |manifest: &Manifest, replicas, kept| {
         let workload: Workload = serde_json::from_value(json!({
             "name": "web", "replicas": replicas, "minAvailable": kept,

@@ -68,9 +68,9 @@ pub(super) fn burst(design: &Design) -> Result<Option<Burst>, MeshFull> {
 fn pools(design: &Design) -> Vec<Growing> {
     let mut found = Vec::new();
     for (at, pool) in design.manifest.spec.node_pools.iter().enumerate() {
-        let provider = design.manifest.spec.providers.iter();
-        let provider = provider.filter(|provider| provider.name == pool.provider);
-        let (Some(bounds), Some(provider)) = (pool.autoscale, provider.last()) else {
+        let mut providers = design.manifest.spec.providers.iter();
+        let provider = providers.find(|provider| provider.name == pool.provider);
+        let (Some(bounds), Some(provider)) = (pool.autoscale, provider) else {
             continue;
         };
         let nodes = bounds.max.saturating_sub(bounds.min);
