@@ -457,7 +457,7 @@ fn what_does_not_fit_on_the_wire_is_refused_with_its_place() {
     assert_eq!(code(&refused), 3, "{refused:?}");
     let said = err(&refused);
     assert!(
-        said.contains("not-on-the-wire") && said.contains("ingress-loss.yaml:18"),
+        said.contains("not-on-the-wire") && said.contains("ingress-loss.yaml:19"),
         "{said}"
     );
 }

@@ -4,7 +4,7 @@
 
 use crate::zone::{Node, RecordSet, Zone, Zones};
 use async_trait::async_trait;
-use hickory_proto::op::{Message, Metadata, ResponseCode};
+use hickory_proto::op::{Message, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::HINFO;
 use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType, TSigResponseContext};
 use hickory_server::server::{Request, RequestInfo};
@@ -12,6 +12,7 @@ use hickory_server::zone_handler::{
     AuthLookup, AxfrPolicy, LookupControlFlow, LookupError, LookupOptions, ZoneHandler, ZoneType,
 };
 use quorate_engine::random::mix;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -56,13 +57,13 @@ impl RoundRobin {
 
     /// Answers a question of class IN: a message without its question. `owner` is the name as it
     /// was asked for, letter by letter: resolvers compare it (draft-vixie-dnsext-dns0x20).
-    fn answer(&self, owner: &Name, kind: RecordType) -> Answer {
-        let (mut zone, mut owner) = (self.zone(), owner.clone());
-        let mut wanted = LowerName::new(&owner);
+    fn answer(&self, name: &LowerName, owner: &Name, kind: RecordType) -> Answer {
+        let mut zone = self.zone();
+        let (mut wanted, mut owner) = (Cow::Borrowed(name), Cow::Borrowed(owner));
         let (sick, draw) = (&*self.sick, self.order.draw());
         let mut answer = Answer::default();
         for _ in 0..CNAMES_MAX {
-            let Some(node) = zone.nodes.get(&wanted) else {
+            let Some(node) = zone.nodes.get(&*wanted) else {
                 answer.nothing(zone, ResponseCode::NXDomain);
                 return answer;
             };
@@ -79,8 +80,8 @@ impl RoundRobin {
             };
             put(&mut answer.records, &owner, alias, sick, draw);
             let Some(target) = target(alias) else { break };
-            owner = target.clone();
-            wanted = LowerName::new(target);
+            owner = Cow::Borrowed(target);
+            wanted = Cow::Owned(LowerName::new(target));
             match self.zones.of(&wanted) {
                 Some(inside) => zone = inside,
                 // Whoever asked goes on elsewhere.
@@ -122,9 +123,9 @@ impl ZoneHandler for RoundRobin {
         let owner = asked.map_or(&**name, |asked| &asked.query.original().name);
         let mut message = match asked {
             Some(asked) => said(Metadata::response_from_request(asked.metadata)),
-            None => Message::response(0, hickory_proto::op::OpCode::Query),
+            None => Message::response(0, OpCode::Query),
         };
-        let answer = self.answer(owner, kind);
+        let answer = self.answer(name, owner, kind);
         message.metadata.authoritative = true;
         message.metadata.response_code = answer.code;
         message.answers = answer.records;
