@@ -171,6 +171,8 @@ pub(crate) enum SchemaOf {
     Scenario,
     /// The configuration of the name server
     Dns,
+    /// What `quorate report --json` writes
+    Report,
 }
 
 #[derive(Debug, Args)]

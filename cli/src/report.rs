@@ -12,9 +12,8 @@ use quorate_engine::manifest::Manifest;
 use quorate_planning::change::{Change, change};
 use quorate_planning::compare;
 use quorate_planning::page::{self, Page};
-use quorate_planning::report::{Options, Report, report};
+use quorate_planning::report::{Document, Options, Report, report};
 use quorate_sim::report::plain;
-use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,18 +24,11 @@ pub(crate) fn run(args: &Args) -> Exit {
     }
 }
 
-/// Everything that was made, as the machine-readable report has it.
-#[derive(Serialize)]
-struct Document<'a> {
-    /// Of the program.
-    version: &'a str,
-    /// One for each manifest, in the order of the command line.
-    reports: &'a [Report],
-    /// The change from the first to the second, where that was asked for.
-    change: Option<&'a Change>,
-}
-
 fn asked(args: &Args) -> Result<Exit, Exit> {
+    if args.change && args.files.len() != 2 {
+        terminal::eprint("error: a change leads from one manifest to another: give two\n");
+        return Err(Exit::Usage);
+    }
     let manifests = manifests(args)?;
     let data = data::load(args.data.as_deref())?;
     writable(args)?;
@@ -66,10 +58,16 @@ fn asked(args: &Args) -> Result<Exit, Exit> {
         }
     };
     bar.finish_and_clear();
-    let page = page(args, &manifests, &reports, change.as_ref());
-    written(args, &page, &reports, change.as_ref())?;
+    let document = Document {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        reports,
+        change,
+    };
+    let page = page(args, &manifests, &document);
+    written(args, &page, &document)?;
+    let change = document.change.as_ref();
     let sound = change.is_none_or(|change| change.problems.is_empty());
-    let met = reports.iter().all(Report::holds);
+    let met = document.reports.iter().all(Report::holds);
     Ok(if met && sound {
         Exit::Fine
     } else {
@@ -106,12 +104,8 @@ fn manifests(args: &Args) -> Result<Vec<(String, Arc<Manifest>)>, Exit> {
     Err(Exit::Failed)
 }
 
-fn page(
-    args: &Args,
-    manifests: &[(String, Arc<Manifest>)],
-    reports: &[Report],
-    change: Option<&Change>,
-) -> Page {
+fn page(args: &Args, manifests: &[(String, Arc<Manifest>)], document: &Document) -> Page {
+    let (reports, change) = (document.reports.as_slice(), document.change.as_ref());
     let mut made_of: Vec<(String, String)> = Vec::new();
     for ((name, _), report) in manifests.iter().zip(reports) {
         made_of.push((name.clone(), report.fingerprint.clone()));
@@ -145,19 +139,9 @@ fn page(
     }
 }
 
-fn written(
-    args: &Args,
-    page: &Page,
-    reports: &[Report],
-    change: Option<&Change>,
-) -> Result<(), Exit> {
-    let document = Document {
-        version: env!("CARGO_PKG_VERSION"),
-        reports,
-        change,
-    };
+fn written(args: &Args, page: &Page, document: &Document) -> Result<(), Exit> {
     let json = || {
-        let text = serde_json::to_string_pretty(&document).expect("a report is plain data");
+        let text = serde_json::to_string_pretty(document).expect("a report is plain data");
         text + "\n"
     };
     let mut spoken = false;

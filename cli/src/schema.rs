@@ -10,6 +10,7 @@ pub(crate) fn run(args: &Schema) -> Exit {
     let schema = match args.of {
         SchemaOf::Manifest => quorate_engine::manifest::schema_of_manifest(),
         SchemaOf::Scenario => input::schema_of_scenario(),
+        SchemaOf::Report => quorate_planning::report::schema(),
         SchemaOf::Dns => quorate_dns::config::schema_of_file(),
     };
     terminal::print(&format!("{schema:#}\n"));

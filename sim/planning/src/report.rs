@@ -2,6 +2,7 @@
 
 use crate::advice::{self, Advice, advice};
 use crate::availability::{self, Availability, availability};
+use crate::change::Change;
 use crate::capacity::{Capacity, capacity};
 use crate::data::{Data, Date, Evidence};
 use crate::design::{Design, DomainKind};
@@ -61,6 +62,27 @@ pub struct Report {
     data: Data,
     #[serde(skip)]
     map: Vec<Place>,
+}
+
+/// What `quorate report --json` writes.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Document {
+    /// Of the program.
+    pub version: String,
+    /// One for each manifest, in the order of the command line.
+    pub reports: Vec<Report>,
+    /// The change from the first to the second, where that was asked for.
+    pub change: Option<Change>,
+}
+
+/// The JSON Schema of a [`Document`].
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Document);
+    let id = "https://quorate.dev/schema/v1/report.json";
+    schema.insert("$id".to_owned(), id.into());
+    schema.insert("title".to_owned(), "Quorate planning report".into());
+    schema.into()
 }
 
 /// How far a report is: what is being made, and how much of it is done.
