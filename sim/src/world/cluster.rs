@@ -170,6 +170,11 @@ impl World {
         let Some(wanted) = call.resource.as_ref().filter(|_| call.verb == Verb::Update) else {
             return;
         };
+        // Whoever comes while kubeadm is still at work waits for it, and finds all done.
+        let at_work = self.jobs.open.values().any(|job| {
+            let same = job.call.verb == Verb::Update && job.call.target.machine() == machine;
+            same && job.stage == Stage::Finish
+        });
         let other = |version: &String| self.version_on(&machine) != *version;
         let renews = matches!(wanted.spec, Spec::EtcdMember { .. })
             || matches!(&wanted.spec, Spec::ControlPlane { version, .. } if other(version));
@@ -180,7 +185,7 @@ impl World {
         else {
             return;
         };
-        if !renews {
+        if !renews || at_work {
             return;
         }
         let state = self.stage.host(host).expect("it runs");
