@@ -2,8 +2,8 @@
 
 use crate::advice::{self, Advice, advice};
 use crate::availability::{self, Availability, availability};
-use crate::change::Change;
 use crate::capacity::{Capacity, capacity};
+use crate::change::Change;
 use crate::data::{Data, Date, Evidence};
 use crate::design::{Design, DomainKind};
 use crate::distance::{Distance, distance};

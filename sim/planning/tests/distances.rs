@@ -160,7 +160,11 @@ fn the_section_marks_what_nobody_measured() {
         .iter()
         .filter_map(|block| match block {
             Block::Table(table) => Some(table),
-            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Chart(_) => None,
+            Block::Heading(_)
+            | Block::Text(_)
+            | Block::Caution(_)
+            | Block::Code(_)
+            | Block::Chart(_) => None,
         })
         .collect();
     let ids: Vec<&str> = tables.iter().map(|table| table.id).collect();
