@@ -311,7 +311,11 @@ fn a_section_shows_it() {
         .iter()
         .filter_map(|block| match block {
             Block::Table(table) => Some((table.id, table.rows.len())),
-            Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Chart(_) => None,
+            Block::Heading(_)
+            | Block::Text(_)
+            | Block::Caution(_)
+            | Block::Code(_)
+            | Block::Chart(_) => None,
         })
         .collect();
     assert_eq!(

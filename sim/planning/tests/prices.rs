@@ -71,7 +71,11 @@ fn what_nobody_knows_is_said_and_never_zero() {
 fn tables(blocks: &[Block]) -> impl Iterator<Item = &Table> {
     blocks.iter().filter_map(|block| match block {
         Block::Table(table) => Some(table),
-        Block::Heading(_) | Block::Text(_) | Block::Caution(_) | Block::Chart(_) => None,
+        Block::Heading(_)
+        | Block::Text(_)
+        | Block::Caution(_)
+        | Block::Code(_)
+        | Block::Chart(_) => None,
     })
 }
 

@@ -31,7 +31,7 @@ fn assumptions() -> Vec<Assumption> {
 }
 
 /// An outage on a day.
-pub fn incident(start: &str, provider: &str, scope: (&str, &str), impact: &str) -> Incident {
+pub(crate) fn incident(start: &str, provider: &str, scope: (&str, &str), impact: &str) -> Incident {
     Incident {
         start: Date(start.to_owned()),
         minutes: Some(100.0),
@@ -39,13 +39,14 @@ pub fn incident(start: &str, provider: &str, scope: (&str, &str), impact: &str) 
         scope_kind: scope.0.to_owned(),
         scope: scope.1.to_owned(),
         fault_class: "software".to_owned(),
+        control_plane_impact: "none".to_owned(),
         data_plane_impact: impact.to_owned(),
         source: source(),
     }
 }
 
 /// All tables; the window of outages is seven years.
-pub fn data() -> Data {
+pub(crate) fn data() -> Data {
     Data {
         assumptions: assumptions(),
         incidents: vec![incident("2026-01-01", "ibm", ("global", "network"), "none")],
@@ -57,7 +58,7 @@ pub fn data() -> Data {
 }
 
 /// The same with one assumption exact.
-pub fn with(mut data: Data, key: &str, value: f64) -> Data {
+pub(crate) fn with(mut data: Data, key: &str, value: f64) -> Data {
     let found = data.assumptions.iter_mut().find(|row| row.key == key);
     match found {
         Some(row) => (row.value, row.low, row.high) = (value, value, value),

@@ -1,8 +1,6 @@
 //! Simulation against exact results, within its stated confidence.
 
-mod formulas;
-
-use formulas::{enumerated, event, system_of};
+use crate::formulas::{enumerated, event, system_of};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use quorate_engine::random::Seed;

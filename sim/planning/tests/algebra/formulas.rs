@@ -5,7 +5,7 @@ use quorate_planning::algebra::{Event, EventId, Formula, Lengths, Rhythm};
 use std::collections::BTreeSet;
 
 /// An event with this rhythm.
-pub fn event(per_year: f64, mean_minutes: f64) -> Event {
+pub(crate) fn event(per_year: f64, mean_minutes: f64) -> Event {
     Event {
         name: "event".to_owned(),
         rhythm: Rhythm {
@@ -18,7 +18,7 @@ pub fn event(per_year: f64, mean_minutes: f64) -> Event {
 }
 
 /// A formula over so many events; each may stand in several places.
-pub fn any_formula(events: usize) -> impl Strategy<Value = Formula> {
+pub(crate) fn any_formula(events: usize) -> impl Strategy<Value = Formula> {
     let leaf = (0..events).prop_map(|at| Formula::Event(EventId(at)));
     leaf.prop_recursive(3, 24, 5, |inner| {
         let parts = proptest::collection::vec(inner, 0..5);
@@ -31,7 +31,7 @@ pub fn any_formula(events: usize) -> impl Strategy<Value = Formula> {
 }
 
 /// Events with rhythms of all sizes, and a formula over them.
-pub fn system_of(most: usize) -> impl Strategy<Value = (Vec<Event>, Formula)> {
+pub(crate) fn system_of(most: usize) -> impl Strategy<Value = (Vec<Event>, Formula)> {
     (1..=most).prop_flat_map(|size| {
         let rhythm = (-1.0_f64..3.0, 0.5_f64..4.0);
         let one = rhythm.prop_map(|(rate, mean)| event(10_f64.powf(rate), 10_f64.powf(mean)));
@@ -40,19 +40,19 @@ pub fn system_of(most: usize) -> impl Strategy<Value = (Vec<Event>, Formula)> {
 }
 
 /// What is true of a formula.
-pub struct Truth {
+pub(crate) struct Truth {
     /// How likely it holds.
-    pub probability: f64,
+    pub(crate) probability: f64,
     /// How often it begins to, in a year.
-    pub per_year: f64,
+    pub(crate) per_year: f64,
     /// By how much each event makes it likelier.
-    pub birnbaum: Vec<f64>,
+    pub(crate) birnbaum: Vec<f64>,
     /// The smallest sets of events that bring it about.
-    pub cut_sets: BTreeSet<BTreeSet<usize>>,
+    pub(crate) cut_sets: BTreeSet<BTreeSet<usize>>,
 }
 
 /// Goes through every state of the events.
-pub fn enumerated(events: &[Event], formula: &Formula) -> Truth {
+pub(crate) fn enumerated(events: &[Event], formula: &Formula) -> Truth {
     let n = events.len();
     let q: Vec<f64> = events
         .iter()

@@ -1,8 +1,6 @@
 //! The algebra against published figures and against enumeration of everything.
 
-mod formulas;
-
-use formulas::{any_formula, enumerated, event, system_of};
+use crate::formulas::{any_formula, enumerated, event, system_of};
 use proptest::prelude::*;
 use quorate_planning::algebra::{
     Event, EventId, Forest, Formula, Lengths, Limits, Rhythm, Solution, Solved, System,
