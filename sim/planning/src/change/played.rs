@@ -109,7 +109,7 @@ fn told(runs: &[Run]) -> Played {
             .filter(|span| *span < LIMIT)
             .collect()
     };
-    let took = spans("converged");
+    let took = spans("converged after");
     let slack = runs
         .iter()
         .flat_map(|run| &run.series.quorum)
@@ -130,7 +130,7 @@ fn told(runs: &[Run]) -> Played {
         runs: runs.len() as u64,
         done: took.len() as u64,
         took: Times::of(took),
-        leaderless: Times::of(spans("leaderless")),
+        leaderless: Times::of(spans("longest time without a leader")),
         least_slack: slack.min(),
         failed: failed
             .into_iter()
@@ -138,7 +138,7 @@ fn told(runs: &[Run]) -> Played {
             .collect(),
         lost_writes: runs
             .iter()
-            .filter_map(|run| value(run, "lost-writes"))
+            .filter_map(|run| value(run, "acknowledged writes lost"))
             .sum(),
         unsafe_runs: broken as u64,
     }
