@@ -370,7 +370,10 @@ impl Study<'_> {
         let fits = SIMULATED_VISITS / work;
         let count = (self.options.outages as usize).min(fits.max(FEWEST_SAMPLES)) as u32;
         let seed = Seed(self.options.seed);
-        let simulated = outages(&system, &self.forest, (at, &asked.down), count, 0.95, seed);
+        // One outage has no spread, and a search for designs asks for none.
+        let simulated = (count > 1)
+            .then(|| outages(&system, &self.forest, (at, &asked.down), count, 0.95, seed))
+            .and_then(Result::ok);
         let (unavailability, interval, solution) = match solved {
             Solved::Exact(solution) => (solution.unavailability, None, Some(solution)),
             Solved::Bounded(interval) => (interval.high, Some(interval), None),
@@ -388,7 +391,7 @@ impl Study<'_> {
             nines: (unavailability > 0.0).then(|| -libm::log10(unavailability)),
             per_year: solution.as_ref().map(|solution| solution.per_year),
             mean_minutes: solution.as_ref().and_then(|solution| solution.mean_minutes),
-            simulated: simulated.ok().flatten(),
+            simulated: simulated.flatten(),
             range,
             claim: Claim::of(likely.max(unavailability), unseen),
             causes: sets.map_or_else(Vec::new, |sets| self.causes(&sets.listed)),
