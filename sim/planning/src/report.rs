@@ -274,7 +274,7 @@ impl Report {
         };
         Section {
             id: "overview",
-            title: format!("{} at a glance", self.cluster),
+            title: "Objectives".to_owned(),
             lead,
             blocks: vec![Block::Table(table), Block::Chart(map)],
         }
