@@ -6,7 +6,7 @@
 
 use crate::design::{DomainKind, FailureDomain};
 use crate::failures::standing::Fate;
-use crate::failures::{Row, Served, Standing};
+use crate::failures::{Row, Served};
 use quorate_engine::manifest::{LbKind, Manifest, Workload};
 use quorate_sim::outcome::{Run, Verdict};
 use quorate_sim::run::Prepared;
@@ -94,22 +94,6 @@ impl Comparison<'_> {
         held.find(|held| held.name.starts_with(&name))?.value
     }
 
-    /// Where there is no room for all pods, which of them wait hangs on the same lots: that some do
-    /// is what can be claimed.
-    fn short(&mut self, standing: &Standing) -> bool {
-        let waits = |served: &Served| served.placed < served.replicas;
-        if !standing.etcd_lives() || !standing.workloads.iter().any(waits) {
-            return false;
-        }
-        let names = standing.workloads.iter().map(|served| &served.workload);
-        let missing =
-            names.filter_map(|name| self.measured("longest time with pods missing", name));
-        let missing = missing.filter(|missing| *missing > 0).count();
-        let detail = format!("pods of {missing} workloads are missing");
-        self.claim("there is room for all pods", false, missing == 0, &detail);
-        true
-    }
-
     fn compare(&mut self, row: &Row) {
         let standing = &row.standing;
         if let Some(writes) = self.measured("availability", API) {
@@ -125,7 +109,10 @@ impl Comparison<'_> {
         if !standing.etcd_lives() && left > 0 && left < all {
             return;
         }
-        if self.short(standing) {
+        // The same lots decide which pods wait where there is no room for all, and at the edge whether
+        // any has to: where some do, nothing is claimed of single workloads.
+        let waits = |served: &Served| served.placed < served.replicas;
+        if standing.etcd_lives() && standing.workloads.iter().any(waits) {
             return;
         }
         for served in &standing.workloads {
