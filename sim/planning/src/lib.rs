@@ -1,9 +1,9 @@
 //! Planning reports: what a design can take, in figures one can defend, before money is spent.
 //!
-//! Pure, like the engine and the simulation: a manifest and dated data go in, a [`report::Report`] comes
-//! out. Reading order: `data` (what is assumed, and who says so), `design` (a manifest as a set of
-//! failure domains), one module for each section of the report, `report` (all of them), `page`
-//! (tables and charts, for whoever prints them).
+//! Pure, like the engine and the simulation: a manifest and dated data go in, a
+//! [`report::Report`] comes out. Reading order: `data` (what is assumed, and who says so), `design`
+//! (a manifest as a set of failure domains), one module for each section of the report, `report`
+//! (all of them), `page` (tables and charts, for whoever prints them).
 
 pub mod advice;
 pub mod algebra;
