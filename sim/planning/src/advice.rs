@@ -199,11 +199,7 @@ impl Search<'_> {
     /// None where it leads to no manifest, to a bad one, or to one that was looked at already.
     fn moved(&mut self, from: &Tried, step: Move) -> Option<Tried> {
         let manifest = Arc::new(apply(&from.manifest, &step.patch)?);
-        let hard = |finding: &quorate_engine::diagnostic::Finding| {
-            // What is missed of the objectives is judged here, and by how much.
-            finding.severity == Severity::Error && manifest.spec.resilience == Default::default()
-        };
-        if judge(&manifest).iter().any(hard) || judge(&bare(&manifest)).iter().any(is_error) {
+        if judge(&bare(&manifest)).iter().any(is_error) {
             return None;
         }
         let mut moves = from.moves.clone();
@@ -293,7 +289,7 @@ impl Search<'_> {
         let proofs: Vec<Proof> = of_kind
             .filter_map(|domain| {
                 let row = table.row_of(domain)?;
-                Some(proof(&design.manifest, domain, row, self.seed.max(1)))
+                Some(proof(&design.manifest, domain, row, self.seed))
             })
             .collect();
         let warnings = judge(&tried.manifest);

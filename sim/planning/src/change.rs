@@ -12,7 +12,7 @@ mod walk;
 pub use played::Played;
 
 use crate::availability;
-use crate::data::{Currency, Data};
+use crate::data::{Currency, Data, MONTH_HOURS};
 use crate::design::Design;
 use crate::price::{PriceOptions, price};
 use crate::report::Progress;
@@ -28,9 +28,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Hours of the month that prices are for.
-const MONTH_HOURS: f64 = 730.0;
 
 /// What a change comes to.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

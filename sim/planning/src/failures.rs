@@ -85,9 +85,11 @@ pub struct Served {
     pub replicas: u32,
     /// Pods it needs to do its work.
     pub needs: u32,
-    /// Pods that have a place.
+    /// Pods that have a place, however lost nodes are found dead one after the other.
     pub placed: u32,
-    /// Of those, pods that had to move.
+    /// Pods that have a place if they are found dead in the luckiest order.
+    pub placed_with_luck: u32,
+    /// Of those that have a place in any case, pods that had to move.
     pub moved: u32,
     /// Its clients have a way in that leads somewhere.
     pub entered: bool,
@@ -210,7 +212,7 @@ struct Looker<'a> {
 impl<'a> Looker<'a> {
     fn new(design: &'a Design, elections: &'a mut Elections, seed: Seed) -> Self {
         let placement = Placement::settled(design, &Lost::default());
-        let whole = stands(design, &Lost::default(), &placement, &placement);
+        let whole = stands(design, &Lost::default(), &placement, &[&placement]);
         Self {
             design,
             whole,
@@ -222,7 +224,9 @@ impl<'a> Looker<'a> {
 
     fn standing(&self, lost: &Lost) -> (Standing, Placement) {
         let after = self.placement.after(self.design, lost);
-        let standing = stands(self.design, lost, &self.placement, &after);
+        let otherwise = self.placement.after_otherwise(self.design, lost);
+        let afters: Vec<&Placement> = std::iter::once(&after).chain(&otherwise).collect();
+        let standing = stands(self.design, lost, &self.placement, &afters);
         (standing, after)
     }
 
@@ -264,14 +268,22 @@ fn named(design: &Design, at: usize) -> Named {
     }
 }
 
-fn stands(design: &Design, lost: &Lost, before: &Placement, after: &Placement) -> Standing {
+/// What is left, by all the ways in which pods may be placed afterwards.
+fn stands(design: &Design, lost: &Lost, before: &Placement, afters: &[&Placement]) -> Standing {
     let ingress = standing::ingress(design, lost);
     let reacts = standing::quorum(design, lost).is_none_or(|etcd| etcd.fate() != Fate::Goes);
     let workloads = design.manifest.spec.workloads.iter().enumerate();
     let workloads = workloads.map(|(at, workload)| {
-        let (placed, moved) = match reacts {
-            true => pods(before, after, at),
-            false => (stay(lost, before, at), 0),
+        let (placed, placed_with_luck, moved) = match reacts {
+            true => {
+                let ways = || afters.iter().map(|after| pods(before, after, at));
+                let (placed, moved) = ways().min().expect("pods stand somehow afterwards");
+                (placed, ways().max().map_or(placed, |(best, _)| best), moved)
+            }
+            false => {
+                let stay = stay(lost, before, at);
+                (stay, stay, 0)
+            }
         };
         let through = workload
             .traffic
@@ -290,6 +302,7 @@ fn stands(design: &Design, lost: &Lost, before: &Placement, after: &Placement) -
             replicas: workload.replicas,
             needs: workload.needs(),
             placed,
+            placed_with_luck,
             moved,
             entered: entry.is_none_or(|entry| entry.fate != Fate::Goes),
             fate: entry.map_or(own, |entry| own.max(entry.fate)),

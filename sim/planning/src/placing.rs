@@ -4,6 +4,7 @@
 //! is here at once. Nothing that runs is moved, as in Kubernetes. `packing` asks the other question:
 //! whether everything would fit if it could be moved. Knows no likelihoods, and not who must act.
 
+mod orders;
 mod packing;
 mod round;
 mod site;
@@ -139,7 +140,8 @@ pub fn held_back(design: &Design, lost: &Lost) -> BTreeSet<usize> {
     held.flat_map(|(gone, _)| gone).copied().collect()
 }
 
-fn minor(design: &Design) -> u32 {
+/// The 35 of Kubernetes 1.35.2; 0 without Kubernetes.
+pub(crate) fn minor(design: &Design) -> u32 {
     let kubernetes = design.manifest.spec.kubernetes.as_ref();
     let version = kubernetes.map_or("", |kubernetes| kubernetes.version.trim_start_matches('v'));
     let minor = version
@@ -203,16 +205,26 @@ impl Placement {
     #[must_use]
     pub fn after(&self, design: &Design, lost: &Lost) -> Self {
         assert_eq!(design.nodes().len(), self.site.nodes.len(), "one design");
-        let mut next = self.without(lost);
-        next.provision();
-        next.held_back = held_back(design, &next.lost);
-        let used: BTreeSet<usize> = self.pods.iter().flatten().flatten().copied().collect();
-        next.held_back.retain(|node| used.contains(node));
-        next
+        self.without(lost).at_rest(self, design)
     }
 
     /// The scheduler's part of [`Self::after`].
     pub(crate) fn without(&self, lost: &Lost) -> Self {
+        let order: Vec<usize> = lost.nodes.iter().copied().collect();
+        self.found_dead(lost, &order)
+    }
+
+    /// What comes after the scheduler.
+    fn at_rest(mut self, before: &Self, design: &Design) -> Self {
+        self.provision();
+        self.held_back = held_back(design, &self.lost);
+        let used: BTreeSet<usize> = before.pods.iter().flatten().flatten().copied().collect();
+        self.held_back.retain(|node| used.contains(node));
+        self
+    }
+
+    /// The same, with nodes in the order in which they are found dead.
+    fn found_dead(&self, lost: &Lost, order: &[usize]) -> Self {
         let mut next = self.clone();
         next.lost.nodes.extend(&lost.nodes);
         next.lost.dns.extend(lost.dns.iter().cloned());
@@ -230,10 +242,11 @@ impl Placement {
         }
         // Places that are lost do not count any more, so who waited for their sake goes first.
         next.schedule();
-        for (node, pods) in gone {
+        for node in order {
+            let pods = gone.remove(node).unwrap_or_default();
             for (workload, number) in &pods {
                 next.pods[*workload][*number] = None;
-                next.room.placed[*workload][node] -= 1;
+                next.room.placed[*workload][*node] -= 1;
             }
             next.queue.extend(pods);
             next.schedule();

@@ -26,6 +26,8 @@ const RESERVED_PERCENT: u64 = 10;
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSpec {
+    /// Its name. Where nodes are equal the scheduler takes the first by name.
+    pub name: String,
     /// The provider's name in the manifest.
     pub provider: String,
     /// Label `topology.kubernetes.io/region`.
@@ -62,6 +64,7 @@ pub struct NodeStatus {
 
 #[derive(Debug)]
 pub(super) struct Node {
+    pub(super) name: String,
     pub(super) control_plane: bool,
     /// A worker without a taint that keeps workloads off.
     pub(super) takes_pods: bool,
@@ -161,6 +164,7 @@ impl Kube {
 
     fn fresh(&self, host: u16, spec: &NodeSpec, provider: u16, zone: u16, now: Time) -> Node {
         Node {
+            name: spec.name.clone(),
             control_plane: spec.control_plane,
             takes_pods: spec.takes_pods(),
             avoided: spec.avoided(),
@@ -413,6 +417,13 @@ impl Node {
 }
 
 impl Kube {
+    /// Whether every node is Ready, and no taint of the lifecycle controller is left on it.
+    #[must_use]
+    pub fn all_ready(&self) -> bool {
+        let mut nodes = self.nodes.iter().flatten().filter(|node| !node.removed);
+        nodes.all(|node| node.ready && node.untainted())
+    }
+
     /// One node at the start of a run: Ready, its lease renewed now, the next turn in up to 10 s.
     pub(super) fn settle_node<G: Ground>(&mut self, g: &mut G, host: u16) {
         let (now, lease) = (g.now(), self.settings.lease);

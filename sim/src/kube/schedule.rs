@@ -4,7 +4,7 @@
 //! PreferNoSchedule taint, its own spread broken least, the preferred provider, few pods of the
 //! workload on the provider (only without a preference), few in the place its spread counts, few on
 //! the node, much free. So a preference fills its provider before anything goes elsewhere, as far
-//! as its spread allows. Ties go to the lower host, where Kubernetes draws lots.
+//! as its spread allows. Ties go to the first by name, where Kubernetes draws lots.
 //! Nothing moves a pod that runs: after an outage pods stay where they went.
 
 use super::node::Node;
@@ -77,10 +77,10 @@ impl Kube {
         };
         let nodes = self.nodes.iter().enumerate();
         let candidates = nodes.filter_map(|(host, node)| {
-            let host = host as u16;
-            Some((score(host, node.as_ref()?)?, host))
+            let (host, node) = (host as u16, node.as_ref()?);
+            Some((score(host, node)?, node.name.as_str(), host))
         });
-        candidates.min().map(|(_, host)| host)
+        candidates.min().map(|(_, _, host)| host)
     }
 
     /// Brings a new cluster to rest at once, for the start of a run: nodes Ready with a lease

@@ -102,6 +102,7 @@ fn secs(n: u64) -> Span {
 impl Bed {
     fn add(&mut self, host: u16, zone: &str, control_plane: bool) {
         let spec = NodeSpec {
+            name: format!("{host:05}"),
             provider: zone.to_owned(),
             region: zone.to_owned(),
             zone: format!("{zone}-1"),

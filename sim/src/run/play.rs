@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// How long the orchestrator may take to build the cluster before a scenario that starts with one.
 const BUILD_LIMIT: Span = Span::from_secs(4 * 3_600);
 
+/// How long workloads are held back at most until every node is Ready.
+const READY_LIMIT: Span = Span::from_secs(600);
+
 /// Clients are watched so long before the first phase: the steady state.
 const WARM_UP: Span = Span::from_secs(60);
 
@@ -129,6 +132,9 @@ impl<'a> Play<'a> {
         if !self.prepared.scenario.orchestrator.heals {
             self.world.stop_orchestrator();
         }
+        // Whoever deploys waits for the nodes first, or the first of them would get every pod.
+        let patience = self.world.now() + READY_LIMIT;
+        self.world.run_until(patience, World::nodes_ready);
         self.world.deploy();
         let started = self.world.now() + Span::from_secs(60);
         self.world.run(started);

@@ -239,6 +239,7 @@ impl World {
         let worker = self.has_role(machine, Role::Worker);
         let capacity = self.capacity_of(machine, place.kind);
         NodeSpec {
+            name: machine.as_str().to_owned(),
             provider: place.provider,
             region: place.region,
             zone: place.zone,

@@ -231,6 +231,12 @@ impl World {
         number.unwrap_or_else(|| panic!("{name} keeps records and is no DNS provider"))
     }
 
+    /// Whether every node of the cluster is Ready and takes pods, as `kubectl wait` would find it.
+    #[must_use]
+    pub fn nodes_ready(&self) -> bool {
+        self.kube.all_ready()
+    }
+
     /// Deploys the manifest's workloads, as somebody does once the cluster is there.
     pub fn deploy(&mut self) {
         let manifest = Arc::clone(&self.manifest);

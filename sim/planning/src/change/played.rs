@@ -100,6 +100,8 @@ fn told(runs: &[Run]) -> Played {
             .expectations
             .iter()
             .find(|held| held.name.starts_with(name));
+        let valid = run.verdict != Verdict::Invalid;
+        assert!(held.is_some() || !valid, "the scenario measures {name}");
         held.and_then(|held| held.value)
     };
     let spans = |name: &str| -> Vec<Span> {

@@ -182,8 +182,12 @@ fn workloads(workloads: &[Served]) -> Cell {
             0 => String::new(),
             moved => format!(", {moved} moved"),
         };
+        let luck = match served.placed_with_luck {
+            best if best > served.placed => format!(" to {best}"),
+            _ => String::new(),
+        };
         format!(
-            "{} {} of {}{moved}",
+            "{} {}{luck} of {}{moved}",
             served.workload, served.placed, served.replicas
         )
     });

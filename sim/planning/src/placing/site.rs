@@ -109,6 +109,7 @@ impl Site {
         let mut nodes = Vec::new();
         for (at, node) in design.nodes().iter().enumerate() {
             let spec = NodeSpec {
+                name: node.id.as_str().to_owned(),
                 provider: node.provider.clone(),
                 region: node.region.clone(),
                 zone: node.zone.clone(),

@@ -2,16 +2,14 @@
 
 use crate::design::{Design, Lost};
 use crate::failures::standing::{Fate, quorum};
-use quorate_engine::graph::Desired;
 use quorate_engine::manifest::Role;
 use quorate_engine::quorum::EtcdVersion;
 use quorate_engine::random::{Seed, Stream};
-use quorate_engine::resource::Spec;
 use quorate_engine::time::Span;
+use quorate_engine::timing::Timing;
 use quorate_sim::etcd::validate::election::{Setting, leader_losses};
 use quorate_sim::etcd::{Options, Version};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Deaths played for each setting: what is drawn from is a table of so many.
 const DEATHS: usize = 400;
@@ -92,18 +90,9 @@ fn options(design: &Design) -> Option<Options> {
         None => EtcdVersion::for_kubernetes(&kubernetes.version).ok()?,
     };
     let mut options = Options::of(Version::new(version.minor, version.patch));
-    let desired = Desired::of(Arc::new(design.topology.clone()));
-    let timers = desired
-        .resources()
-        .find_map(|resource| match &resource.spec {
-            Spec::EtcdMember {
-                heartbeat_ms,
-                election_ms,
-                ..
-            } => Some((*heartbeat_ms, *election_ms)),
-            _ => None,
-        });
-    (options.heartbeat_ms, options.election_ms) = timers?;
+    let timing = Timing::of(&design.manifest);
+    options.heartbeat_ms = timing.heartbeat.as_ms() as u32;
+    options.election_ms = timing.election.as_ms() as u32;
     Some(options)
 }
 

@@ -3,6 +3,7 @@
 use super::{Displaced, LOSSES, Times};
 use crate::design::{Design, Lost};
 use crate::failures::standing::{Fate, quorum};
+use crate::placing::{held_back, minor};
 use quorate_engine::manifest::Role;
 use quorate_engine::random::Seed;
 use quorate_engine::time::Span;
@@ -26,7 +27,7 @@ pub(super) fn found_out(
     if workers == 0 || quorum.fate() == Fate::Goes {
         return None;
     }
-    let times = settings(design)?;
+    let times = settings(design);
     let mut luck = seed.stream(name, "leases of nodes");
     let samples = (0..LOSSES).map(|_| {
         // The controller that judges nodes may have been lost with them: another takes over when
@@ -61,8 +62,8 @@ pub(super) fn back(
     name: &str,
 ) -> Option<Times> {
     let gone = gone.filter(|_| !displaced.is_empty())?;
-    let times = settings(design)?;
-    let waits = queue(design, lost, &times)?;
+    let times = settings(design);
+    let waits = queue(design, lost, &times);
     let mut luck = seed.stream(name, "pods start");
     let samples = gone.iter().map(|gone| {
         let ready = displaced.iter().map(|pod| {
@@ -79,46 +80,35 @@ pub(super) fn back(
     Times::of(samples.collect())
 }
 
-/// How long each lost node waits for its NoExecute taint. None: nothing is evicted at all, because
-/// every zone is down, or because a zone is partly down and too small for the slower pace.
-fn queue(design: &Design, lost: &Lost, times: &Settings) -> Option<BTreeMap<usize, Span>> {
+/// How long each lost node waits for its NoExecute taint, where it gets one: a zone evicts one node
+/// after the other, and slower where it is only partly down.
+fn queue(design: &Design, lost: &Lost, times: &Settings) -> BTreeMap<usize, Span> {
     let mut zones = BTreeMap::<(&str, &str), Vec<usize>>::new();
     for (at, node) in design.nodes().iter().enumerate() {
         if node.is(Role::Worker) || node.is(Role::ControlPlane) {
-            zones
-                .entry((&node.region, &node.zone))
-                .or_default()
-                .push(at);
+            let zone = zones.entry((&node.region, &node.zone)).or_default();
+            zone.push(at);
         }
     }
+    let held = held_back(design, lost);
     let mut waits = BTreeMap::new();
-    let mut dark = 0;
     for nodes in zones.values() {
-        let gone: Vec<usize> = nodes
-            .iter()
-            .copied()
-            .filter(|at| !lost.leaves(*at))
-            .collect();
-        let whole = gone.len() == nodes.len();
-        dark += usize::from(whole);
-        let disrupted = gone.len() >= times.unhealthy_min
-            && gone.len() * 100 >= nodes.len() * times.unhealthy_percent;
-        let pace = match (whole, disrupted) {
-            (false, true) if nodes.len() <= times.large_zone => return None,
-            (false, true) => times.secondary_eviction,
-            (true, _) | (false, false) => times.eviction,
+        let gone = || nodes.iter().filter(|at| !lost.leaves(**at));
+        let count = gone().count();
+        let partly = count < nodes.len()
+            && count >= times.unhealthy_min
+            && count * 100 >= nodes.len() * times.unhealthy_percent;
+        let pace = if partly {
+            times.secondary_eviction
+        } else {
+            times.eviction
         };
-        waits.extend(
-            gone.iter()
-                .enumerate()
-                .map(|(turn, at)| (*at, pace.times(turn as u64))),
-        );
+        let evicted = gone().filter(|at| !held.contains(at)).enumerate();
+        waits.extend(evicted.map(|(turn, at)| (*at, pace.times(turn as u64))));
     }
-    (dark < zones.len()).then_some(waits)
+    waits
 }
 
-fn settings(design: &Design) -> Option<Settings> {
-    let version = &design.manifest.spec.kubernetes.as_ref()?.version;
-    let minor = version.trim_start_matches('v').split('.').nth(1)?;
-    Some(Settings::of_minor(minor.parse().ok()?))
+fn settings(design: &Design) -> Settings {
+    Settings::of_minor(minor(design))
 }

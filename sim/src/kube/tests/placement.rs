@@ -67,6 +67,7 @@ fn taints_and_roles_keep_pods_off() {
         (6, Effect::PreferNoSchedule),
     ] {
         let spec = NodeSpec {
+            name: format!("{host:05}"),
             provider: "a".to_owned(),
             region: "a".to_owned(),
             zone: "a".to_owned(),
