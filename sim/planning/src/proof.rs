@@ -68,6 +68,9 @@ pub fn proof(manifest: &Manifest, domain: &FailureDomain, row: &Row, seed: u64) 
 /// The population that writes through the API.
 const API: &str = "writers";
 
+/// A machine goes for good.
+const DESTROYED: &str = "node.destroy";
+
 struct Comparison<'a> {
     run: &'a Run,
     proof: Proof,
@@ -148,10 +151,8 @@ fn users(workload: &str) -> String {
 fn lose(manifest: &Manifest, domain: &FailureDomain, seed: u64) -> Run {
     let faults = faults(manifest, domain);
     // A machine that is destroyed stays so; everything else comes back with the end of its phase.
-    let on = match domain.kind {
-        DomainKind::Node => Vec::new(),
-        _ => faults.clone(),
-    };
+    let mut on = faults.clone();
+    on.retain(|fault| fault["do"] != DESTROYED);
     let clients = clients(manifest);
     let served = clients.iter().map(
         |of| json!({"measure": "availability", "of": of["name"], "in": "lasting", "atLeast": "0%"}),
@@ -226,7 +227,14 @@ fn faults(manifest: &Manifest, domain: &FailureDomain) -> Vec<Value> {
         }
         DomainKind::Node => {
             let name = format!("{}/{}", parts[1], parts[2]);
-            vec![json!({"do": "node.destroy", "where": {"name": name}})]
+            let pools = &manifest.spec.node_pools;
+            let own = pools
+                .iter()
+                .any(|pool| pool.name == parts[1] && !pool.hosts.is_empty());
+            // Nobody destroys a machine that is not rented, and one that loses its power boots between
+            // the phases: it stands still.
+            let verb = if own { "node.pause" } else { DESTROYED };
+            vec![json!({"do": verb, "where": {"name": name}})]
         }
         DomainKind::Group => {
             let providers = manifest.spec.providers.iter();

@@ -36,6 +36,10 @@ const WARM_UP: Span = Span::from_secs(60);
 /// Frankfurt and Paris.
 const ONE_WAY: Duration = Duration::from_millis(5);
 
+/// Segments and connections that may wait at a socket. What a cut held back arrives at once when it
+/// heals, and turmoil ends with a panic where there is no room for it.
+const HELD: usize = 1 << 20;
+
 /// When every run begins: 2026-01-01.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
@@ -84,8 +88,8 @@ impl<'a> Play<'a> {
             .min_message_latency(ONE_WAY)
             .max_message_latency(ONE_WAY)
             .simulation_duration(Duration::MAX)
-            .tcp_capacity(1_024)
-            .udp_capacity(4_096)
+            .tcp_capacity(HELD)
+            .udp_capacity(HELD)
             .build();
         let live = |_| Arc::new(AtomicBool::new(true));
         let mut play = Self {
