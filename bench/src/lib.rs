@@ -1,7 +1,8 @@
 //! What the benchmarks share. The programs are in `src/bin`, the other simulators in `peers`.
 //!
-//! Knows how to measure and nothing of what is measured.
+//! Knows how to measure, and clusters to measure with.
 
+pub mod clusters;
 pub mod measure;
 
 use std::time::Duration;

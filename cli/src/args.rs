@@ -58,6 +58,14 @@ pub(crate) enum Command {
     /// Print the administrator's credentials for the cluster's API, or write them to a file.
     #[command(after_help = TABLE)]
     Kubeconfig(Kubeconfig),
+    /// Print the Kubernetes objects that a manifest means: placement, budgets, storage classes.
+    ///
+    /// Workloads are somebody else's, so only what follows from the manifest is printed of them, to
+    /// be merged into what is deployed, in its namespace: `quorate objects FILE --only workloads |
+    /// kubectl apply --server-side --namespace NS -f -`. Storage is installed by `quorate apply`;
+    /// its objects are printed for review.
+    #[command(after_help = TABLE)]
+    Objects(Objects),
     /// etcd: snapshots, and the way back from a lost quorum.
     #[command(subcommand, after_help = TABLE)]
     Etcd(Etcd),
@@ -154,6 +162,30 @@ pub(crate) struct Check {
     /// Print the diagnostics as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Objects {
+    /// The manifest; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Which cluster, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Only these
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<ObjectsOf>,
+    /// Print them as one List in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ObjectsOf {
+    /// Our part of Deployments and StatefulSets, and PodDisruptionBudgets
+    Workloads,
+    /// Storage classes, and with Rook Ceph's cluster and pools
+    Storage,
 }
 
 #[derive(Debug, Args)]

@@ -21,6 +21,7 @@ mod live;
 mod measure;
 mod measured;
 mod mesh;
+mod objects;
 mod plan;
 mod replay;
 mod report;
@@ -60,6 +61,7 @@ fn run(command: Command) -> Exit {
         Command::Forget(args) => forget::run(&args),
         Command::Mesh(command) => mesh::run(&command),
         Command::Kubeconfig(args) => cluster::kubeconfig(&args),
+        Command::Objects(args) => objects::run(&args),
         Command::Etcd(Etcd::Snapshot(args)) => cluster::snapshot(&args),
         Command::Etcd(Etcd::Snapshots(args)) => cluster::snapshots(&args),
         Command::Etcd(Etcd::Restore(args)) => restore::run(&args),

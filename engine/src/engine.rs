@@ -13,6 +13,7 @@ mod fit;
 mod forget;
 mod look;
 mod scale;
+mod surge;
 mod unmet;
 
 pub use decide::Preview;

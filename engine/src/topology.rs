@@ -89,8 +89,24 @@ pub struct Roster {
     pub retired: BTreeSet<ResourceId>,
     /// Sizes of growing pools, by pool name; a pool that is not named has its minimum.
     pub sizes: BTreeMap<String, u32>,
+    /// Nodes beyond a pool's size for now, by pool name: while its workers are upgraded.
+    pub surge: BTreeMap<String, u32>,
     /// Mesh addresses given for life.
     pub addresses: BTreeMap<ResourceId, Ipv4Addr>,
+}
+
+impl Roster {
+    /// How many nodes a pool of rented machines has, without extra ones.
+    #[must_use]
+    pub fn size_of(&self, pool: &NodePool) -> u32 {
+        match pool.autoscale {
+            Some(bounds) => {
+                let asked = self.sizes.get(&pool.name).copied().unwrap_or(bounds.min);
+                asked.clamp(bounds.min, bounds.max)
+            }
+            None => pool.count.unwrap_or(0),
+        }
+    }
 }
 
 /// No room in the mesh's CIDR for another node.
@@ -183,13 +199,7 @@ fn numbers(manifest: &Manifest, pool: &NodePool, roster: &Roster) -> Vec<u32> {
         return (1..=pool.hosts.len() as u32).collect();
     }
     let id = |number: u32| machine_id(manifest, pool, number);
-    let size = match pool.autoscale {
-        Some(bounds) => {
-            let asked = roster.sizes.get(&pool.name).copied().unwrap_or(bounds.min);
-            asked.clamp(bounds.min, bounds.max)
-        }
-        None => pool.count.unwrap_or(0),
-    } as usize;
+    let size = (roster.size_of(pool) + roster.surge.get(&pool.name).unwrap_or(&0)) as usize;
     let prefix = format!("{}/{}/", manifest.metadata.name, pool.name);
     let existing = roster
         .existing

@@ -15,7 +15,7 @@ mod tell;
 
 pub use cost::costs;
 pub use evidence::{Evidence, Injected, Measured, Played, leaderless};
-pub use expect::expectations;
+pub use expect::{expectations, held};
 pub use judge::judge;
 pub use tell::{recoveries, series};
 

@@ -9,6 +9,9 @@ mod longhorn;
 pub mod placement;
 mod read;
 mod rook;
+mod workloads;
+
+pub use workloads::{storage, workloads};
 
 use crate::Access;
 use crate::access::Addresses;

@@ -5,6 +5,7 @@
 //! The cluster: three control planes and three load balancers in three clouds, workers in all of
 //! them; reading the manifest's text is not counted, all else from manifest to checked plan is.
 
+use quorate_bench::clusters;
 use quorate_bench::{median, peak_rss_bytes};
 use quorate_engine::check::check;
 use quorate_engine::engine::etcd_version;
@@ -14,7 +15,6 @@ use quorate_engine::observed::Observed;
 use quorate_engine::plan::{Plan, plan};
 use quorate_engine::quorum::Policy;
 use quorate_engine::topology::{Roster, Topology};
-use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,55 +22,9 @@ use std::time::{Duration, Instant};
 /// Runs at least, and for how long at least.
 const RUNS: usize = 3;
 const WALL: Duration = Duration::from_millis(500);
-/// Nodes that are no workers.
-const OTHERS: u32 = 6;
-const CLOUDS: [(&str, &str, &str); 3] = [
-    ("htz", "hetzner", "fsn1"),
-    ("aws", "aws", "eu-central-1"),
-    ("gcp", "gcp", "europe-west3"),
-];
 
 fn manifest(nodes: u32) -> Arc<Manifest> {
-    let workers = nodes - OTHERS;
-    let cloud = |(name, kind, _): &(&str, &str, &str)| json!({"name": name, "type": kind});
-    let mut providers: Vec<_> = CLOUDS.iter().map(cloud).collect();
-    providers.push(json!({"name": "cf", "type": "cloudflare"}));
-    let mut pools = Vec::new();
-    for (index, (name, _, region)) in CLOUDS.iter().enumerate() {
-        let share = (workers + index as u32) / CLOUDS.len() as u32;
-        for (role, count) in [
-            ("control-plane", 1),
-            ("load-balancer", 1),
-            ("worker", share),
-        ] {
-            pools.push(json!({
-                "name": format!("{role}-{name}"), "provider": name, "region": region,
-                "count": count, "machineType": "medium", "image": "debian-12", "roles": [role]
-            }));
-        }
-    }
-    let entries: Vec<_> = CLOUDS
-        .iter()
-        .map(|cloud| format!("load-balancer-{}", cloud.0))
-        .collect();
-    let role =
-        |name: &str, kind: &str, port: u16| json!({"name": name, "kind": kind, "port": port});
-    let balancer = |name: &str, role| json!({"name": name, "pools": &entries, "roles": [role]});
-    let record = |name: &str| {
-        json!({"provider": "cf", "zone": "example.com", "hostname": name, "loadBalancer": name,
-               "ttl": "60s"})
-    };
-    let manifest = json!({
-        "apiVersion": "quorate.dev/v1", "kind": "Cluster", "metadata": {"name": "shop"},
-        "spec": {
-            "kubernetes": {"version": "1.35.2"}, "providers": providers, "nodePools": pools,
-            "mesh": {"cidr": "10.64.0.0/12"},
-            "loadBalancers": [balancer("api", role("api", "api", 6443)),
-                              balancer("web", role("https", "ingress", 443))],
-            "dns": [record("api"), record("web")],
-            "storage": {"engine": "longhorn", "replicas": 3, "spread": "provider"},
-        }
-    });
+    let manifest = clusters::manifest(nodes);
     Arc::new(serde_json::from_value(manifest).expect("a valid manifest"))
 }
 

@@ -4,6 +4,7 @@
 //! Cases: the manifest of a file, and clusters of so many nodes made by luck-free rule: three
 //! control planes and load balancers in three clouds, workers in all of them, ten pods a worker.
 
+use quorate_bench::clusters::{self, OTHERS};
 use quorate_bench::{median, peak_rss_bytes};
 use quorate_engine::manifest::{Manifest, load};
 use quorate_planning::data::{Data, Date};
@@ -13,66 +14,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-const CLOUDS: [(&str, &str, &str, &str); 3] = [
-    ("htz", "hetzner", "fsn1", "cx43"),
-    ("aws", "aws", "eu-central-1", "m6i.xlarge"),
-    ("gcp", "gcp", "europe-west3", "e2-standard-4"),
-];
-
-/// Nodes that are no workers.
-const OTHERS: u32 = 6;
-
 fn cluster(nodes: u32) -> Manifest {
-    let workers = nodes - OTHERS;
-    let mut providers: Vec<_> = CLOUDS
-        .iter()
-        .map(|(name, kind, _, _)| json!({"name": name, "type": kind}))
-        .collect();
-    providers.push(json!({"name": "cf", "type": "cloudflare"}));
-    let mut pools = Vec::new();
-    for (index, (name, _, region, machine)) in CLOUDS.iter().enumerate() {
-        let share = (workers + index as u32) / CLOUDS.len() as u32;
-        for (role, count) in [
-            ("control-plane", 1),
-            ("load-balancer", 1),
-            ("worker", share),
-        ] {
-            pools.push(json!({"name": format!("{role}-{name}"), "provider": name,
-                "region": region, "count": count, "machineType": machine, "image": "debian-12",
-                "roles": [role]}));
-        }
-    }
-    let entries: Vec<_> = CLOUDS
-        .iter()
-        .map(|(name, ..)| format!("load-balancer-{name}"))
-        .collect();
-    let role =
-        |name: &str, kind: &str, port: u16| json!({"name": name, "kind": kind, "port": port});
-    let balancer = |name: &str, role| json!({"name": name, "pools": &entries, "roles": [role]});
-    let record = |name: &str| {
-        json!({"provider": "cf", "zone": "example.com", "hostname": name, "loadBalancer": name,
-               "healthCheck": {"interval": "10s", "threshold": 3, "timeout": "2s"}})
-    };
+    let pods = (nodes - OTHERS) * 10;
     let workload = |name: &str, replicas: u32| {
         json!({"name": name, "replicas": replicas,
                "requests": {"cpu": "200m", "memory": "512Mi"},
                "traffic": {"rate": "100/s", "through": "web/https", "response": "20Ki"}})
     };
-    let pods = workers * 10;
-    let manifest = json!({
-        "apiVersion": "quorate.dev/v1", "kind": "Cluster", "metadata": {"name": "shop"},
-        "spec": {
-            "kubernetes": {"version": "1.35.2"}, "providers": providers, "nodePools": pools,
-            "mesh": {"cidr": "10.64.0.0/12"},
-            "loadBalancers": [balancer("api", role("api", "api", 6443)),
-                              balancer("web", role("https", "ingress", 443))],
-            "dns": [record("api"), record("web")],
-            "storage": {"engine": "longhorn", "replicas": 3, "spread": "provider"},
-            "workloads": [workload("web", pods / 2), workload("search", pods / 4),
-                          workload("orders", pods / 4)],
-            "resilience": {"survive": "provider", "rto": "120s", "availability": "99.9%"},
-        }
-    });
+    let mut manifest = clusters::manifest(nodes);
+    manifest["spec"]["workloads"] = json!([
+        workload("web", pods / 2),
+        workload("search", pods / 4),
+        workload("orders", pods / 4),
+    ]);
+    manifest["spec"]["resilience"] =
+        json!({"survive": "provider", "rto": "120s", "availability": "99.9%"});
     serde_json::from_value(manifest).expect("a valid manifest")
 }
 

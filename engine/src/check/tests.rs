@@ -10,6 +10,7 @@ use crate::topology::{Roster, Topology};
 use std::sync::Arc;
 
 mod random;
+mod surge;
 mod timing;
 
 const THREE_CLOUDS: &str = include_str!("../../../scenarios/manifests/three-clouds.yaml");

@@ -13,7 +13,7 @@ use crate::resource::{Kind, ResourceId};
 use crate::seam::{Effect, Ending, Notice, Verb};
 use crate::time::Time;
 use crate::topology::{MeshFull, Roster};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What would be done now.
@@ -230,6 +230,8 @@ impl Engine {
         Roster {
             addresses: self.ledger.addresses.clone(),
             sizes: self.scaling.sizes(),
+            // What is seen decides that one.
+            surge: BTreeMap::new(),
             retired: self.scaling.retired(),
             existing: self.ledger.prepared.clone(),
         }

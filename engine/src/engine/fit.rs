@@ -2,6 +2,7 @@
 //!
 //! Shared by the engine and by whoever only wants to see a plan.
 
+use super::surge::surge;
 use crate::graph::Desired;
 use crate::manifest::{Manifest, Role};
 use crate::observed::Observed;
@@ -22,6 +23,7 @@ pub fn fitting(
 ) -> Result<Desired, MeshFull> {
     let usable = seen.usable_machines().map(|machine| machine.id.clone());
     roster.existing.extend(usable);
+    roster.surge = surge(manifest, &roster, seen);
     let resolve = |roster: &Roster| {
         let topology = Topology::resolve(manifest, roster)?;
         Ok(Desired::of(Arc::new(topology)))

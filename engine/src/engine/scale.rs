@@ -2,11 +2,13 @@
 //!
 //! Sizes live as long as the engine; after a crash they are read off from what exists.
 
+use super::surge::surge;
 use crate::manifest::{Manifest, Role};
 use crate::observed::Observed;
 use crate::resource::ResourceId;
 use crate::seam::{NodeView, Notice};
 use crate::time::{Span, Time};
+use crate::topology::Roster;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node that could go is kept so long in case it is needed again (Cluster Autoscaler's default).
@@ -72,15 +74,18 @@ impl Scaling {
         self.shrink(now, &nodes, manifest).into_iter().collect()
     }
 
-    /// The sizes that an engine before this one had reached.
+    /// The sizes that an engine before this one had reached. Extra nodes of an upgrade are not
+    /// counted; if the upgrade had not come to them yet, a pool may grow back afterwards.
     fn read_off(&mut self, seen: &Observed, manifest: &Manifest) {
+        let extra = surge(manifest, &Roster::default(), seen);
         for (pool, min, max) in bounds(manifest) {
             let prefix = format!("{}/{pool}/", manifest.metadata.name);
             let machines = seen
                 .usable_machines()
                 .filter(|m| m.id.as_str().starts_with(&prefix));
-            self.sizes
-                .insert(pool, (machines.count() as u32).clamp(min, max));
+            let extra = extra.get(&pool).copied().unwrap_or(0);
+            let usual = (machines.count() as u32).saturating_sub(extra);
+            self.sizes.insert(pool, usual.clamp(min, max));
         }
     }
 

@@ -145,12 +145,24 @@ pub struct Kubernetes {
 pub struct Upgrade {
     /// So many workers of a pool at a time.
     pub max_unavailable: u32,
+    /// So many nodes more than usual in a pool of workers while its nodes are upgraded: pods that
+    /// are led away have room. Existing hosts cannot be more than there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_surge: u32,
 }
 
 impl Default for Upgrade {
     fn default() -> Self {
-        Self { max_unavailable: 1 }
+        Self {
+            max_unavailable: 1,
+            max_surge: 0,
+        }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Where nodes get Kubernetes from. Exactly one of the fields.

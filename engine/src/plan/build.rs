@@ -10,6 +10,8 @@ mod mesh;
 mod nodes;
 mod upgrade;
 
+pub(crate) use upgrade::same_version;
+
 use super::condition::{Condition, conditions};
 use super::draft::{Draft, Ref};
 use super::index::Index;

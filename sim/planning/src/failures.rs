@@ -393,8 +393,14 @@ fn displaced(design: &Design, before: &Placement, after: &Placement) -> Vec<Disp
 /// What somebody has to do, while the loss lasts.
 fn acts(design: &Design, lost: &Lost, standing: &Standing) -> Vec<String> {
     let mut acts = Vec::new();
-    if standing.etcd.is_some_and(|etcd| etcd.fate() == Fate::Goes) {
-        acts.push("you: bring the lost members back, or restore etcd from a snapshot".to_owned());
+    if let Some(etcd) = standing.etcd.filter(|etcd| etcd.fate() == Fate::Goes) {
+        let from = match etcd.left {
+            0 => "its last snapshot",
+            _ => "a disk that is left",
+        };
+        acts.push(format!(
+            "you: bring the lost members back, or restore etcd from {from}"
+        ));
     }
     if !lost.dns.is_empty() {
         let names: Vec<&str> = lost.dns.iter().map(String::as_str).collect();

@@ -5,7 +5,7 @@ use crate::availability::{Availability, Subject, SubjectKind};
 use crate::design::{Design, DomainKind};
 use crate::failures::standing::Fate;
 use crate::failures::{Failures, Row};
-use crate::recovery::Times;
+use crate::recovery::{EtcdData, Times};
 use quorate_engine::manifest::Domain;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -44,7 +44,8 @@ pub fn of_losses(design: &Design, failures: &Failures) -> Vec<Objective> {
         objectives.push(recovery(&rto.to_string(), limit, &rows));
     }
     if let Some(rpo) = resilience.rpo {
-        objectives.push(data(&rpo.to_string(), &rows));
+        let limit = rpo.0.0 as f64 / 1e9;
+        objectives.push(data(&rpo.to_string(), limit, &rows));
     }
     objectives
 }
@@ -122,14 +123,13 @@ fn recovery(asked: &str, limit: f64, rows: &[&Row]) -> Objective {
     }
 }
 
-fn data(asked: &str, rows: &[&Row]) -> Objective {
+/// Volumes have no backups that we know of; etcd has its snapshots.
+fn data(asked: &str, limit: f64, rows: &[&Row]) -> Objective {
     let lossy = rows.iter().filter(|row| {
         let volumes = row.standing.volumes.iter().any(|kept| kept.gone > 0);
-        volumes
-            || row
-                .standing
-                .etcd
-                .is_some_and(|etcd| etcd.fate() == Fate::Goes)
+        let etcd = row.recovery.etcd_data;
+        let beyond = |data: EtcdData| data.writes.is_none_or(|writes| writes.p99 > limit);
+        volumes || etcd.is_some_and(beyond)
     });
     let lossy: Vec<String> = lossy.map(|row| crate::failures::name(&row.of)).collect();
     Objective {
@@ -137,8 +137,12 @@ fn data(asked: &str, rows: &[&Row]) -> Objective {
         met: lossy.is_empty(),
         short: lossy.len() as f64,
         given: match lossy.is_empty() {
-            true => "every acknowledged write has a copy that stays".to_owned(),
-            false => format!("data is lost with {} for good", lossy.join(", ")),
+            true if limit == 0.0 => "every acknowledged write has a copy that stays".to_owned(),
+            true => "what is lost for good is younger than that".to_owned(),
+            false => format!(
+                "more is lost with {}, if it never comes back",
+                lossy.join(", ")
+            ),
         },
     }
 }

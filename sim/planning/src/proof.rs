@@ -9,8 +9,8 @@ use crate::failures::Row;
 use crate::failures::standing::Fate;
 use quorate_engine::manifest::{LbKind, Manifest, Workload};
 use quorate_sim::outcome::{Run, Verdict};
-use quorate_sim::run::Prepared;
-use quorate_sim::scenario::Scenario;
+use quorate_sim::run::{Prepared, held};
+use quorate_sim::scenario::{Measure, Scenario};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,8 +34,9 @@ pub struct Proof {
 /// Loses a domain in the simulated world and compares what is seen with the table's row.
 #[must_use]
 pub fn proof(manifest: &Manifest, domain: &FailureDomain, row: &Row, seed: u64) -> Proof {
-    let run = lose(manifest, domain, seed);
+    let (scenario, run) = lose(manifest, domain, seed);
     let mut seen = Comparison {
+        scenario: &scenario,
         run: &run,
         proof: Proof {
             of: format!("{} {}", domain.kind.word(), domain.name),
@@ -72,6 +73,7 @@ const API: &str = "writers";
 const DESTROYED: &str = "node.destroy";
 
 struct Comparison<'a> {
+    scenario: &'a Scenario,
     run: &'a Run,
     proof: Proof,
 }
@@ -91,24 +93,22 @@ impl Comparison<'_> {
     }
 
     /// A measure that the scenario takes while the loss lasts.
-    fn measured(&self, measure: &str, of: &str) -> Option<u64> {
-        let name = format!("{measure} of {of} ");
-        let mut held = self.run.expectations.iter();
-        let held = held.find(|held| held.name.starts_with(&name))?;
-        assert!(held.value.is_some(), "{name} was measured");
+    fn measured(&self, measure: Measure, of: &str) -> Option<u64> {
+        let held = held(self.run, self.scenario, measure, Some(of))?;
+        assert!(held.value.is_some(), "{measure:?} of {of} was measured");
         held.value
     }
 
     fn compare(&mut self, row: &Row) {
         let standing = &row.standing;
-        if let Some(writes) = self.measured("availability", API) {
+        if let Some(writes) = self.measured(Measure::Availability, API) {
             let fate = standing.api.iter().map(|entry| entry.fate).min();
             let serves = fate.is_some_and(|fate| fate != Fate::Goes);
             self.claim("API writes", serves, writes > 980_000, &share(writes));
         }
         for served in &standing.workloads {
             let name = &served.workload;
-            if let Some(requests) = self.measured("availability", &users(name)) {
+            if let Some(requests) = self.measured(Measure::Availability, &users(name)) {
                 // A pod that is needed and missing makes no request fail: one pod may serve all.
                 let serves = served.fate != Fate::Goes || served.placed > 0 && served.entered;
                 // Without writes to etcd nobody learns which pods are dead: of their requests each
@@ -131,7 +131,7 @@ impl Comparison<'_> {
             if served.placed < served.replicas && served.placed_with_luck >= served.replicas {
                 continue; // it hangs on the order in which nodes are found dead
             }
-            if let Some(missing) = self.measured("longest time with pods missing", name) {
+            if let Some(missing) = self.measured(Measure::PodsMissing, name) {
                 let whole = served.placed >= served.replicas;
                 let detail = format!("{} of {} placed", served.placed, served.replicas);
                 self.claim(&format!("{name} is whole"), whole, missing == 0, &detail);
@@ -148,7 +148,7 @@ fn users(workload: &str) -> String {
     format!("users-of-{workload}")
 }
 
-fn lose(manifest: &Manifest, domain: &FailureDomain, seed: u64) -> Run {
+fn lose(manifest: &Manifest, domain: &FailureDomain, seed: u64) -> (Scenario, Run) {
     let faults = faults(manifest, domain);
     // A machine that is destroyed stays so; everything else comes back with the end of its phase.
     let mut on = faults.clone();
@@ -170,7 +170,8 @@ fn lose(manifest: &Manifest, domain: &FailureDomain, seed: u64) -> Run {
     });
     let scenario: Scenario = serde_json::from_value(text).expect("a valid scenario");
     let manifests = BTreeMap::from([("cluster".to_owned(), manifest.clone())]);
-    Prepared::new(scenario, &manifests).run(seed)
+    let run = Prepared::new(scenario.clone(), &manifests).run(seed);
+    (scenario, run)
 }
 
 /// Somebody writes through the API, and every workload has users.

@@ -6,10 +6,12 @@
 //! takes milliseconds for thousands of losses. What the parts do to each other is left to the
 //! simulated world as a whole: `quorate report --simulate` sets its figures beside these.
 
+mod data;
 mod entry;
 mod leader;
 mod pods;
 
+pub use data::{EtcdData, Source};
 pub use leader::Elections;
 
 use crate::design::{Design, Lost};
@@ -67,6 +69,8 @@ pub struct Recovery {
     pub names: Option<Times>,
     /// Until all pods that found a place are ready again.
     pub pods: Option<Times>,
+    /// What is gone of etcd's data, if the lost members never come back.
+    pub etcd_data: Option<EtcdData>,
 }
 
 /// A pod that stood on a lost node and found a new one.
@@ -101,5 +105,6 @@ pub fn recovery(
         clean: entry::clean(design, lost, gone.as_deref(), seed, name),
         names: entry::names(design, lost, seed, name),
         pods: pods::back(design, lost, gone.as_deref(), displaced, seed, name),
+        etcd_data: data::etcd(design, lost, name, seed),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::evidence::{Evidence, Measured, Played, leaderless};
 use super::play::Play;
-use crate::outcome::{Held, Unit, Verdict};
-use crate::scenario::{Amount, Expectation, Measure};
+use crate::outcome::{Held, Run, Unit, Verdict};
+use crate::scenario::{Amount, Expectation, Measure, Scenario};
 use crate::traffic::Stats;
 use crate::traffic::stats::CALM;
 use crate::world::Invariant;
@@ -146,6 +146,20 @@ fn judge(play: &dyn Evidence, expected: &Expectation) -> Held {
         value: measured.value,
         unit: measured.unit,
     }
+}
+
+/// What a run of the scenario says of its first expectation about this measure of this; none where
+/// the scenario has none, or the run did not come to it.
+#[must_use]
+pub fn held<'a>(
+    run: &'a Run,
+    scenario: &Scenario,
+    measure: Measure,
+    of: Option<&str>,
+) -> Option<&'a Held> {
+    let is = |one: &&Expectation| one.measure == measure && one.of.as_deref() == of;
+    let name = name(scenario.expect.iter().find(is)?);
+    run.expectations.iter().find(|held| held.name == name)
 }
 
 fn name(expected: &Expectation) -> String {

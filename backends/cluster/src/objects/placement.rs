@@ -12,6 +12,10 @@ pub(crate) const REGION: &str = "topology.kubernetes.io/region";
 /// See [`REGION`].
 pub(crate) const ZONE: &str = "topology.kubernetes.io/zone";
 
+/// The label by which pods of a workload are told from others: Kubernetes' recommended one
+/// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>).
+pub(crate) const NAME: &str = "app.kubernetes.io/name";
+
 /// A node's own region and zone, where its storage reads something else from Kubernetes' labels.
 const OWN_REGION: &str = "quorate.dev/region";
 /// See [`OWN_REGION`].
@@ -67,7 +71,7 @@ pub fn affinity(manifest: &Manifest, workload: &Workload) -> Value {
 }
 
 fn selector(workload: &Workload) -> Value {
-    json!({"matchLabels": {"app.kubernetes.io/name": workload.name}})
+    json!({"matchLabels": {NAME: workload.name}})
 }
 
 fn constraint(workload: &Workload, key: &str, max_skew: u32) -> Value {

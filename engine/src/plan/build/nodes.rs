@@ -9,7 +9,6 @@ use crate::plan::draft::Ref;
 use crate::resource::{Kind, ResourceId, Spec};
 use crate::seam::Verb;
 use crate::topology::Node;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Build<'_> {
@@ -133,7 +132,7 @@ impl Build<'_> {
     /// Lets workers join.
     pub(super) fn workers(&mut self) {
         let topology = Arc::clone(&self.desired.topology);
-        let mut under_way = BTreeMap::new();
+        let mut steps = Vec::new();
         for node in topology.with(Role::Worker) {
             let id = node.id.child("worker");
             if !self.cluster_usable() {
@@ -146,8 +145,9 @@ impl Build<'_> {
             if let Some(founding) = self.founding {
                 self.draft.after(join, founding);
             }
-            self.renew_worker(join, &mut under_way);
+            steps.push(join);
         }
+        self.roll_out(&steps);
     }
 
     /// Says why a worker is left alone while the cluster does not answer. One that is as it should

@@ -121,22 +121,16 @@ impl Build<'_> {
         })
     }
 
-    /// Changes what runs on a worker, after the control planes. One that gets another version is
-    /// drained first, and only so many of a pool at a time: if one fails, the others stay.
-    pub(super) fn renew_worker(&mut self, step: Ref, under_way: &mut BTreeMap<String, Vec<Ref>>) {
-        if let Some(last) = self.planes_last {
-            self.draft.after(step, last);
-        }
-        if self.draft.get(step).verb != Verb::Update {
-            return;
-        }
+    /// Changes what runs on a worker. One that gets another version is drained first, and only so
+    /// many of a pool at a time: if one fails, the others stay.
+    fn renew_worker(&mut self, step: Ref, pools: &mut BTreeMap<String, Rollout>) {
         let id = self.draft.get(step).resource.clone();
         let Spec::Worker { version, .. } = &self.desired(&id).spec else {
             panic!("{id} is a worker")
         };
         let machine = id.machine();
         let runs = self.index.node(&machine).map(|node| node.version.as_str());
-        if runs.is_none_or(|runs| runs.is_empty() || same(runs, version)) {
+        if runs.is_none_or(|runs| runs.is_empty() || same_version(runs, version)) {
             return;
         }
         let target = (&id, Kind::Worker, "");
@@ -150,15 +144,50 @@ impl Build<'_> {
         let most = settings.map_or(1, |k| k.upgrade.max_unavailable.max(1)) as usize;
         let node = self.desired.topology.node(&machine);
         let pool = node.map_or("", |node| self.desired.topology.pool_name(node));
-        let earlier = under_way.entry(pool.to_owned()).or_default();
-        if let Some(before) = earlier.len().checked_sub(most) {
-            self.draft.after(drain, earlier[before]);
+        let rollout = pools.entry(pool.to_owned()).or_default();
+        for join in &rollout.joins {
+            self.draft.after(drain, *join);
         }
-        earlier.push(step);
+        if let Some(before) = rollout.renewals.len().checked_sub(most) {
+            self.draft.after(drain, rollout.renewals[before]);
+        }
+        rollout.renewals.push(step);
+    }
+
+    /// Puts what workers get in order: control planes first, then new nodes, which make room, then
+    /// changes of those that are there.
+    pub(super) fn roll_out(&mut self, steps: &[Ref]) {
+        let mut pools: BTreeMap<String, Rollout> = BTreeMap::new();
+        for step in steps {
+            if let Some(last) = self.planes_last {
+                self.draft.after(*step, last);
+            }
+            if self.draft.get(*step).verb == Verb::Create {
+                let machine = self.draft.get(*step).resource.machine();
+                let node = self.desired.topology.node(&machine);
+                let pool = node.map_or("", |node| self.desired.topology.pool_name(node));
+                pools.entry(pool.to_owned()).or_default().joins.push(*step);
+            }
+        }
+        for step in steps {
+            if self.draft.get(*step).verb == Verb::Update {
+                self.renew_worker(*step, &mut pools);
+            }
+        }
     }
 }
 
-fn same(a: &str, b: &str) -> bool {
+/// What workers of one pool get.
+#[derive(Debug, Default)]
+struct Rollout {
+    /// New ones.
+    joins: Vec<Ref>,
+    /// Changes of version, in order.
+    renewals: Vec<Ref>,
+}
+
+/// Whether two versions of Kubernetes are one, with or without their `v`.
+pub(crate) fn same_version(a: &str, b: &str) -> bool {
     a.trim_start_matches('v') == b.trim_start_matches('v')
 }
 

@@ -5,8 +5,8 @@ use crate::report::Progress;
 use quorate_engine::manifest::{LbKind, Manifest};
 use quorate_engine::time::Span;
 use quorate_sim::outcome::{Run, Verdict};
-use quorate_sim::run::Prepared;
-use quorate_sim::scenario::Scenario;
+use quorate_sim::run::{Prepared, held};
+use quorate_sim::scenario::{Measure, Scenario};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -52,13 +52,13 @@ pub(super) fn play(
         ("old".to_owned(), old.as_ref().clone()),
         ("new".to_owned(), new.as_ref().clone()),
     ]);
-    let prepared = Prepared::new(scenario, &manifests);
+    let prepared = Prepared::new(scenario.clone(), &manifests);
     let mut runs = Vec::new();
     for seed in 1..=seeds {
         progress("change", seed as usize - 1, seeds as usize);
         runs.push(prepared.run(seed));
     }
-    Some(told(&runs))
+    Some(told(&scenario, &runs))
 }
 
 /// The change after a calm minute, with clients at every way in.
@@ -94,24 +94,16 @@ fn scenario(old: &Manifest) -> Scenario {
     serde_json::from_value(text).expect("a valid scenario")
 }
 
-fn told(runs: &[Run]) -> Played {
-    let value = |run: &Run, name: &str| {
-        let held = run
-            .expectations
-            .iter()
-            .find(|held| held.name.starts_with(name));
-        let valid = run.verdict != Verdict::Invalid;
-        assert!(held.is_some() || !valid, "the scenario measures {name}");
-        held.and_then(|held| held.value)
-    };
-    let spans = |name: &str| -> Vec<Span> {
-        let values = runs.iter().filter_map(|run| value(run, name));
+fn told(scenario: &Scenario, runs: &[Run]) -> Played {
+    let value = |run: &Run, measure: Measure| held(run, scenario, measure, None)?.value;
+    let spans = |measure: Measure| -> Vec<Span> {
+        let values = runs.iter().filter_map(|run| value(run, measure));
         values
             .map(Span::from_ms)
             .filter(|span| *span < LIMIT)
             .collect()
     };
-    let took = spans("converged after");
+    let took = spans(Measure::Converged);
     let slack = runs
         .iter()
         .flat_map(|run| &run.series.quorum)
@@ -132,7 +124,7 @@ fn told(runs: &[Run]) -> Played {
         runs: runs.len() as u64,
         done: took.len() as u64,
         took: Times::of(took),
-        leaderless: Times::of(spans("longest time without a leader")),
+        leaderless: Times::of(spans(Measure::Leaderless)),
         least_slack: slack.min(),
         failed: failed
             .into_iter()
@@ -140,7 +132,7 @@ fn told(runs: &[Run]) -> Played {
             .collect(),
         lost_writes: runs
             .iter()
-            .filter_map(|run| value(run, "acknowledged writes lost"))
+            .filter_map(|run| value(run, Measure::LostWrites))
             .sum(),
         unsafe_runs: broken as u64,
     }

@@ -4,7 +4,7 @@ use super::standing::{Entry, Fate};
 use super::{Failures, Kept, Named, Row, Served, Standing};
 use crate::design::DomainKind;
 use crate::page::{Block, Cell, Column, Section, Table, Tone};
-use crate::recovery::Times;
+use crate::recovery::{EtcdData, Source, Times};
 
 impl From<Fate> for Tone {
     fn from(fate: Fate) -> Self {
@@ -255,24 +255,41 @@ fn times(rows: &[Row]) -> Table {
 fn spread(times: Option<Times>, without: &str) -> Cell {
     match times {
         None => Cell::text(without),
-        Some(Times { p50, p90, p99 }) => {
-            let text = format!("{} / {} / {}", seconds(p50), seconds(p90), seconds(p99));
-            Cell::figure(p50, text)
-        }
+        Some(times) => Cell::figure(times.p50, distribution(times)),
     }
 }
 
-/// `0.4 s`, `35 s`, `6m20s`.
+/// Median, 90 and 99 % of losses.
+fn distribution(Times { p50, p90, p99 }: Times) -> String {
+    format!("{} / {} / {}", seconds(p50), seconds(p90), seconds(p99))
+}
+
+/// `0.4 s`, `35 s`, `6m20s`, `5h24m`.
 pub(crate) fn seconds(s: f64) -> String {
     match s {
         0.0 => "0 s".to_owned(),
         ..9.95 => format!("{s:.1} s"),
         ..99.5 => format!("{s:.0} s"),
-        _ => {
+        ..7_199.5 => {
             let s = libm::round(s) as u64;
             format!("{}m{:02}s", s / 60, s % 60)
         }
+        _ => {
+            let minutes = libm::round(s / 60.0) as u64;
+            format!("{}h{:02}m", minutes / 60, minutes % 60)
+        }
     }
+}
+
+/// `etcd's last 3h00m / 5h24m / 5h56m (from a snapshot)`.
+fn etcd_lost(EtcdData { from, writes }: EtcdData) -> String {
+    let from = match from {
+        Source::SurvivingDisk => "a disk that is left",
+        Source::Snapshot => "its last snapshot",
+        Source::Nothing => return "all of etcd: no snapshots are taken".to_owned(),
+    };
+    let last = writes.map(distribution).unwrap_or_default();
+    format!("etcd's last {last} (restored from {from})")
 }
 
 /// Synchronous replicas lose nothing while one is left, and a quorum has everything acknowledged.
@@ -284,13 +301,9 @@ fn lost(row: &Row) -> Cell {
         .filter(|kept| kept.gone > 0)
         .map(|kept| format!("{} volumes of {}", kept.gone, kept.workload))
         .collect();
-    let etcd = row
-        .standing
-        .etcd
-        .is_some_and(|etcd| etcd.fate() == Fate::Goes);
     let mut all = gone;
-    if etcd {
-        all.push("etcd since its last snapshot".to_owned());
+    if let Some(etcd) = row.recovery.etcd_data {
+        all.push(etcd_lost(etcd));
     }
     if all.is_empty() {
         return Cell::text("nothing").toned(Tone::Good);

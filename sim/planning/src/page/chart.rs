@@ -4,6 +4,7 @@
 //! paper, by the attribute that plotters writes. Text is left to the reader's fonts, so its widths are
 //! estimates. Does not know HTML.
 
+mod axes;
 mod bars;
 mod lines;
 mod points;

@@ -63,11 +63,16 @@ impl Bill<'_> {
         for (pool, size) in pools().filter(|(_, size)| *size > 0.0) {
             self.machines(pool, size);
             self.disks(pool, size);
-            self.boot_disks(pool);
         }
         let mut addresses: BTreeMap<&str, f64> = BTreeMap::new();
+        let mut boots: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (pool, size) in pools().filter(|(_, size)| *size > 0.0) {
             *addresses.entry(&pool.provider).or_default() += size;
+            let region = pool.region.as_deref().unwrap_or("");
+            *boots.entry((&pool.provider, region)).or_default() += size;
+        }
+        for (place, count) in boots {
+            self.boot_disks(place, count);
         }
         for (provider, count) in addresses {
             self.addresses(provider, count);
@@ -182,17 +187,9 @@ impl Bill<'_> {
         if bytes == 0 || is_own(kind) {
             return;
         }
-        let price = self.other(kind, Item::Disk, pool.region.as_deref());
-        if price.is_none() {
-            let region = pool.region.as_deref().unwrap_or("");
-            self.unknown(
-                format!("disks of {} in {region}", pool.name),
-                format!(
-                    "a row of `prices.csv` with provider {}, region {region}, item disk",
-                    word(&kind)
-                ),
-            );
-        }
+        let region = pool.region.as_deref().unwrap_or("");
+        let unpriced = format!("disks of {} in {region}", pool.name);
+        let price = self.disk_price(kind, region, &unpriced);
         let what = format!("{}: additional disks", pool.name);
         let gb = bytes as f64 / 1e9 * size;
         self.item(
@@ -203,22 +200,34 @@ impl Bill<'_> {
         );
     }
 
-    /// Some providers bill the disk that a machine boots from apart from it.
-    fn boot_disks(&mut self, pool: &NodePool) {
-        let kind = self.kind(&pool.provider);
+    /// Some providers bill the disk that a machine boots from apart from it; as large as their own
+    /// Debian image makes it.
+    fn boot_disks(&mut self, (provider, region): (&str, &str), count: f64) {
+        let kind = self.kind(provider);
         let apart = matches!(
             kind,
             ProviderKind::Aws | ProviderKind::Gcp | ProviderKind::Azure | ProviderKind::Oci
         );
-        if apart {
-            self.unknown(
-                format!(
-                    "boot disks at {}: the image decides their size",
-                    pool.provider
-                ),
-                "the provider's bill".to_owned(),
-            );
+        if !apart {
+            return;
         }
+        let size = format!("disk.boot.{}", word(&kind));
+        let gb = self.data.assumption(&size).value * count;
+        let what = format!("boot disks in {region}, one for each machine");
+        let price = self.disk_price(kind, region, &what);
+        self.item(Group::Disks, (provider, what), (gb, "GB-months"), price);
+    }
+
+    /// The price of a GB in a region; where there is none, that is said of `what`.
+    fn disk_price(&mut self, kind: ProviderKind, region: &str, what: &str) -> Option<OtherPrice> {
+        let price = self.other(kind, Item::Disk, Some(region));
+        if price.is_none() {
+            let word = word(&kind);
+            let row =
+                format!("a row of `prices.csv` with provider {word}, region {region}, item disk");
+            self.unknown(what.to_owned(), row);
+        }
+        price
     }
 
     fn addresses(&mut self, provider: &str, count: f64) {

@@ -8,8 +8,10 @@ use super::Unknown;
 use super::place::Place;
 use crate::data::{Data, Destination};
 use crate::design::{Design, Lost};
+use crate::placing::Placement;
 use quorate_engine::manifest::{DataSet, Domain, Role, StorageEngine, Workload};
 use quorate_engine::resource::ResourceId;
+use quorate_engine::timing::Timing;
 use quorate_engine::topology::{Node, Topology};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,15 +68,20 @@ pub(super) struct Flows {
     pub(super) unknown: BTreeSet<Unknown>,
 }
 
+/// A machine with pods of a workload: its id, where it is, and its share of them.
+type Home<'a> = (&'a str, Place, f64);
+
 /// Where something is to be found, by share.
 type Shares = BTreeMap<Place, f64>;
 
 /// A design while some of it is lost, for some hours.
 pub(super) struct Scene<'a> {
-    pub(super) design: &'a Design,
-    pub(super) data: &'a Data,
-    pub(super) lost: &'a Lost,
-    pub(super) hours: f64,
+    design: &'a Design,
+    data: &'a Data,
+    lost: &'a Lost,
+    hours: f64,
+    /// Where pods are then.
+    placement: Placement,
 }
 
 impl Flows {
@@ -122,7 +129,23 @@ impl Flows {
     }
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// A design, without what is lost, for so many hours.
+    pub(super) fn of(design: &'a Design, data: &'a Data, lost: &'a Lost, hours: f64) -> Self {
+        let before = Placement::settled(design, &Lost::default());
+        let placement = match lost.nodes.is_empty() {
+            true => before,
+            false => before.after(design, lost),
+        };
+        Self {
+            design,
+            data,
+            lost,
+            hours,
+            placement,
+        }
+    }
+
     fn topology(&self) -> &Topology {
         &self.design.topology
     }
@@ -147,28 +170,31 @@ impl Scene<'_> {
     /// Everything that travels in these hours.
     pub(super) fn flows(&self) -> Flows {
         let mut flows = Flows::default();
-        for workload in &self.topology().manifest.spec.workloads {
-            self.answers(workload, &mut flows);
-            self.replication(workload, &mut flows);
+        for (at, workload) in self.topology().manifest.spec.workloads.iter().enumerate() {
+            let homes = self.homes(at);
+            self.answers(workload, &homes, &mut flows);
+            self.replication(workload, &homes, &mut flows);
         }
         self.etcd(&mut flows);
         flows
     }
 
-    /// Machines on which a workload's pods are: those of its favourite provider, if any is there.
-    fn homes(&self, workload: &Workload) -> Vec<(&str, Place)> {
-        let workers = self.alive(Role::Worker);
-        let liked = workload
-            .prefer
-            .as_ref()
-            .map(|prefer| prefer.provider.as_str());
-        let (near, far): (Vec<_>, Vec<_>) = workers
-            .into_iter()
-            .partition(|(_, place)| liked == Some(place.provider.as_str()));
-        if near.is_empty() { far } else { near }
+    /// Machines on which a workload's pods are, by their share of them.
+    fn homes(&self, workload: usize) -> Vec<Home<'_>> {
+        let nodes = self.placement.nodes_of(workload);
+        let all: u32 = nodes.values().sum();
+        let home = |(at, pods): (usize, u32)| {
+            let node = &self.design.nodes()[at];
+            (
+                node.id.as_str(),
+                Place::of(node),
+                f64::from(pods) / f64::from(all),
+            )
+        };
+        nodes.into_iter().map(home).collect()
     }
 
-    fn answers(&self, workload: &Workload, flows: &mut Flows) {
+    fn answers(&self, workload: &Workload, homes: &[Home<'_>], flows: &mut Flows) {
         let Some(traffic) = &workload.traffic else {
             return;
         };
@@ -190,10 +216,8 @@ impl Scene<'_> {
         let there = nodes.filter(|(at, _)| self.lost.leaves(*at));
         let carries = |node: &Node| balancer.pools.contains(&self.pool(node));
         let carriers: Vec<_> = there.map(|(_, node)| node).filter(|n| carries(n)).collect();
-        let homes = self.homes(workload);
         let mesh = gb * self.data.assumption("mesh.overhead").value;
         let each = 1.0 / carriers.len() as f64;
-        let share = each / homes.len() as f64;
         for carrier in &carriers {
             let place = Place::of(carrier);
             flows.add(
@@ -202,8 +226,9 @@ impl Scene<'_> {
                 Purpose::Answers,
                 gb * each,
             );
-            for (id, home) in &homes {
-                flows.add((*id, home), Some(&place), Purpose::Pods, mesh * share);
+            for (id, home, share) in homes {
+                let gb = mesh * each * share;
+                flows.add((*id, home), Some(&place), Purpose::Pods, gb);
             }
         }
     }
@@ -227,7 +252,7 @@ impl Scene<'_> {
         domains
     }
 
-    fn replication(&self, workload: &Workload, flows: &mut Flows) {
+    fn replication(&self, workload: &Workload, homes: &[Home<'_>], flows: &mut Flows) {
         let spec = &self.topology().manifest.spec;
         let (Some(data), Some(storage)) = (workload.data, spec.storage) else {
             return;
@@ -238,11 +263,10 @@ impl Scene<'_> {
         let domains = self.domains(storage.spread);
         let copies = (storage.replicas as usize).min(domains.len());
         let others = copies.saturating_sub(1) as f64;
-        let homes = self.homes(workload);
         let count = domains.len() as f64;
         let all = mixed(domains.values().map(|places| (places, 1.0)));
-        for (id, home) in &homes {
-            let gb = gb / homes.len() as f64;
+        for (id, home, share) in homes {
+            let gb = gb * share;
             let own = self.domain_of(id, storage.spread);
             let rest = without(&all, domains.get(&own));
             match storage.engine {
@@ -359,9 +383,8 @@ impl Scene<'_> {
         let value = |key: &str| self.data.assumption(key).value;
         let nodes = (0..self.design.nodes().len()).filter(|at| self.lost.leaves(*at));
         let writes = value("etcd.writes.base") + value("etcd.writes.node") * nodes.count() as f64;
-        let settings = self.topology().manifest.spec.kubernetes.as_ref();
-        let heartbeat = settings.and_then(|kubernetes| kubernetes.etcd.heartbeat);
-        let beats = heartbeat.map_or(10.0, |every| 1e9 / every.0.0.max(1) as f64);
+        let every = Timing::of(&self.topology().manifest).heartbeat;
+        let beats = 1e9 / every.0.max(1) as f64;
         let beat = value("etcd.heartbeat.bytes");
         let entry = value("etcd.write.bytes");
         let there = writes * entry + beats * beat;

@@ -12,12 +12,8 @@ use std::collections::BTreeMap;
 /// A month in which nothing fails.
 pub(super) fn normal(design: &Design, data: &Data, currency: Currency) -> Month {
     let sizes = bill::sizes(&design.manifest, |_| false, 0.0);
-    let whole = Scene {
-        design,
-        data,
-        lost: &Lost::default(),
-        hours: MONTH_HOURS,
-    };
+    let nothing = Lost::default();
+    let whole = Scene::of(design, data, &nothing, MONTH_HOURS);
     month(design, data, currency, &sizes, &whole.flows())
 }
 
@@ -62,18 +58,12 @@ fn without(
     let lost_now = grown.domain(DomainKind::Provider, provider);
     let lost = grown.lost(&[lost_now.expect("a provider has machines at every size")]);
     let before = design.lost(&[at]);
-    let scene = |design, lost, hours| Scene {
-        design,
-        data,
-        lost,
-        hours,
-    };
     let nothing = Lost::default();
-    let mut flows = scene(design, &nothing, MONTH_HOURS - hours).flows();
-    flows.merge(scene(&grown, &lost, hours).flows());
+    let mut flows = Scene::of(design, data, &nothing, MONTH_HOURS - hours).flows();
+    flows.merge(Scene::of(&grown, data, &lost, hours).flows());
     if hours > 0.0 {
-        let whole = scene(design, &nothing, hours);
-        flows.merge(scene(design, &before, hours).rebuild(&whole));
+        let whole = Scene::of(design, data, &nothing, hours);
+        flows.merge(Scene::of(design, data, &before, hours).rebuild(&whole));
     }
     month(design, data, currency, &sizes, &flows)
 }

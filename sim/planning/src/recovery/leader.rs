@@ -16,7 +16,7 @@ const DEATHS: usize = 400;
 
 /// A synced write on a member's disk: between a good SSD (below 1 ms) and a busy shared disk
 /// (4.5 ms); the simulated world draws from the same range.
-const FSYNC: Span = Span::from_us(2_500);
+pub(super) const FSYNC: Span = Span::from_us(2_500);
 
 /// Elections that were played already, by members, distance and timers.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ fn options(design: &Design) -> Option<Options> {
 }
 
 /// The model has one distance between any two members: the median of those that are left.
-fn one_way(design: &Design, lost: &Lost) -> Span {
+pub(super) fn one_way(design: &Design, lost: &Lost) -> Span {
     let left: Vec<usize> = design
         .with(Role::ControlPlane)
         .filter(|at| lost.leaves(*at))

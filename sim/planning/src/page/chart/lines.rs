@@ -1,15 +1,13 @@
 //! Lines with their names at their ends, so that nobody has to compare colours with a legend.
 
-use super::{Area, Drawn, GRID, INK, SOFT, colour, fitting, padded, text, tick};
-use plotters::backend::SVGBackend;
-use plotters::chart::{ChartBuilder, ChartContext};
-use plotters::coord::cartesian::Cartesian2d;
+use super::axes::{Chart, axes};
+use super::{Area, Drawn, INK, colour, fitting, padded, text};
+use plotters::chart::ChartBuilder;
 use plotters::coord::combinators::IntoLogRange;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
-use plotters::coord::types::RangedCoordf64;
 use plotters::element::{Circle, PathElement, Text};
+use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
-use plotters::style::{Color, TRANSPARENT};
 
 /// In pixels.
 pub(super) const HEIGHT: u32 = 340;
@@ -84,29 +82,11 @@ impl Lines {
         }
     }
 
-    fn fill<'a, Y>(
-        &self,
-        area: &Area<'a>,
-        mut chart: ChartContext<'_, SVGBackend<'a>, Cartesian2d<RangedCoordf64, Y>>,
-    ) -> Drawn
+    fn fill<'a, Y>(&self, area: &Area<'a>, mut chart: Chart<'a, '_, Y>) -> Drawn
     where
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_labels(7)
-            .y_labels(6)
-            .x_label_formatter(&tick)
-            .y_label_formatter(&tick)
-            .x_desc(fitting(&self.x, 400.0))
-            .y_desc(fitting(&self.y, 280.0))
-            .label_style(text(&SOFT, HPos::Center))
-            .axis_desc_style(text(&SOFT, HPos::Center))
-            .axis_style(GRID)
-            .bold_line_style(GRID)
-            .light_line_style(TRANSPARENT)
-            .draw()?;
+        axes(&mut chart, (&self.x, false), &self.y)?;
         let mut ends = Vec::new();
         for (at, (name, points)) in self.lines.iter().enumerate() {
             let Some(last) = points.last() else { continue };

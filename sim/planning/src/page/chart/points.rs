@@ -1,10 +1,11 @@
 //! Points with names: those that stand out filled and always named, the others where there is room.
 
-use super::{Area, Drawn, GRID, INK, LETTER, SHEET, SOFT, colour, fitting, padded, text, tick};
+use super::axes::axes;
+use super::{Area, Drawn, INK, LETTER, SHEET, SOFT, colour, fitting, padded, text};
 use plotters::chart::ChartBuilder;
 use plotters::element::{Circle, Text};
+use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
-use plotters::style::{Color, TRANSPARENT};
 
 /// In pixels.
 pub(super) const HEIGHT: u32 = 380;
@@ -55,20 +56,7 @@ impl Points {
             .x_label_area_size(46)
             .y_label_area_size(84)
             .build_cartesian_2d(self.across.0..self.across.1, self.up.0..self.up.1)?;
-        chart
-            .configure_mesh()
-            .x_labels(7)
-            .y_labels(6)
-            .x_label_formatter(&tick)
-            .y_label_formatter(&tick)
-            .x_desc(fitting(&self.x, 400.0))
-            .y_desc(fitting(&self.y, 300.0))
-            .label_style(text(&SOFT, HPos::Center))
-            .axis_desc_style(text(&SOFT, HPos::Center))
-            .axis_style(GRID)
-            .bold_line_style(GRID)
-            .light_line_style(TRANSPARENT)
-            .draw()?;
+        axes(&mut chart, (&self.x, true), &self.y)?;
         let at = |point: &(String, f64, f64, bool)| chart.backend_coord(&(point.1, point.2));
         let places: Vec<(i32, i32)> = self.points.iter().map(at).collect();
         let dots = places.iter().map(|(x, y)| (x - 7, x + 7, y - 7, y + 7));
