@@ -128,12 +128,23 @@ fn price() -> Section {
     )
 }
 
+/// Its longest line is wider than a phone.
+const PATCH: &str = r#"[
+  { "op": "replace", "path": "/spec/nodePools/3/provider", "value": "scw" },
+  { "op": "replace", "path": "/spec/nodePools/3/image", "value": "debian-12-bookworm-with-a-name-that-goes-on-and-on" }
+]"#;
+
 fn advice() -> Section {
     section(
         "advice",
         "Advice",
         "A fifth etcd member at scw takes away the shared cause, for 11.90 EUR a month.",
-        vec![charts::pareto(), Block::Table(tables::advice())],
+        vec![
+            charts::pareto(),
+            Block::Table(tables::advice()),
+            text("The first of them as a JSON Patch:"),
+            Block::Code(PATCH.to_owned()),
+        ],
     )
 }
 
