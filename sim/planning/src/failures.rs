@@ -161,10 +161,11 @@ impl Failures {
 /// Makes the table. `progress` hears how many of how many losses were looked at.
 #[must_use]
 pub fn failures(design: &Design, seed: Seed, progress: &mut dyn FnMut(usize, usize)) -> Failures {
-    failures_with(design, seed, &mut Elections::default(), progress)
+    table_of(design, seed, true, &mut Elections::default(), progress)
 }
 
-/// The same for one of many designs: elections that were played for others are not played again.
+/// The same for one of many designs: elections that were played for others are not played again,
+/// and how long pods take to be back is left out, which no objective asks for.
 #[must_use]
 pub fn failures_with(
     design: &Design,
@@ -172,8 +173,19 @@ pub fn failures_with(
     elections: &mut Elections,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Failures {
+    table_of(design, seed, false, elections, progress)
+}
+
+fn table_of(
+    design: &Design,
+    seed: Seed,
+    pods: bool,
+    elections: &mut Elections,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Failures {
     elections.turn_to(design);
     let mut table = Looker::new(design, elections, seed);
+    table.pods = pods;
     let all = design.domains.len();
     let mut rows: Vec<Row> = Vec::with_capacity(all);
     let mut first = BTreeMap::new();
@@ -207,6 +219,8 @@ struct Looker<'a> {
     whole: Standing,
     elections: &'a mut Elections,
     seed: Seed,
+    /// Whether to play how long pods take to be back.
+    pods: bool,
 }
 
 impl<'a> Looker<'a> {
@@ -219,6 +233,7 @@ impl<'a> Looker<'a> {
             placement,
             elections,
             seed,
+            pods: true,
         }
     }
 
@@ -234,7 +249,8 @@ impl<'a> Looker<'a> {
         let lost = self.design.lost(domains);
         let of: Vec<Named> = domains.iter().map(|at| named(self.design, *at)).collect();
         let (standing, after) = self.standing(&lost);
-        let displaced = match standing.etcd.is_none_or(|etcd| etcd.fate() != Fate::Goes) {
+        let reacts = standing.etcd.is_none_or(|etcd| etcd.fate() != Fate::Goes);
+        let displaced = match reacts && self.pods {
             true => displaced(self.design, &self.placement, &after),
             false => Vec::new(),
         };

@@ -18,6 +18,7 @@ pub use markdown::markdown;
 pub use sheets::csv;
 pub use terminal::summary;
 
+use quorate_sim::report::plain;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -174,6 +175,12 @@ pub struct Place {
     pub marks: Vec<String>,
     /// Places in it.
     pub within: Vec<Place>,
+}
+
+/// Text of several lines, each as [`plain`] makes it.
+fn plain_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    lines.join("\n")
 }
 
 impl Page {

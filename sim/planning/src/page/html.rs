@@ -8,7 +8,7 @@
 mod figure;
 mod table;
 
-use super::{Block, Page, Section};
+use super::{Block, Page, Section, plain_lines};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -119,7 +119,7 @@ fn block(block: &Block) -> Markup {
         Block::Caution(text) => html! {
             p.caution { strong { "Caution: " } (table::linked(text)) }
         },
-        Block::Code(text) => html! { pre tabindex="0" { code { (text) } } },
+        Block::Code(text) => html! { pre tabindex="0" { code { (plain_lines(text)) } } },
         Block::Table(one) => table::table(one, &format!("table-{}", one.id)),
         Block::Chart(chart) => figure::figure(chart),
     }

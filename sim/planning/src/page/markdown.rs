@@ -3,7 +3,7 @@
 //! Text from manifests cannot become markup: what would mean something is escaped.
 
 use super::terminal::shown;
-use super::{Block, Cell, Chart, Column, Drawing, Page, Place, Section, Table};
+use super::{Block, Cell, Chart, Column, Drawing, Page, Place, Section, Table, plain_lines};
 use quorate_sim::report::plain;
 use std::fmt::Write as _;
 
@@ -48,6 +48,7 @@ fn section(out: &mut String, section: &Section) {
 
 /// Code in a fence that is longer than any in it.
 fn fenced(out: &mut String, text: &str) {
+    let text = plain_lines(text);
     let mut fence = "```".to_owned();
     while text.contains(&fence) {
         fence.push('`');

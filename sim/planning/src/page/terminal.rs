@@ -3,7 +3,7 @@
 //! Widths are those of a terminal's cells, so letters of any script stand in columns. Does not know
 //! whether there is a terminal, and uses no colour: that is for whoever prints.
 
-use super::{Block, Cell, Chart, Page, Section, Table};
+use super::{Block, Cell, Chart, Page, Section, Table, plain_lines};
 use quorate_sim::report::plain;
 use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -72,8 +72,8 @@ pub fn section(section: &Section) -> String {
             Block::Text(text) => paragraph(&mut out, "  ", text),
             Block::Caution(text) => paragraph(&mut out, "  ", &format!("! {text}")),
             Block::Code(text) => {
-                for line in text.lines() {
-                    let _ = writeln!(out, "    {}", plain(line));
+                for line in plain_lines(text).lines() {
+                    let _ = writeln!(out, "    {line}");
                 }
             }
             Block::Table(one) => out.push_str(&table(one)),

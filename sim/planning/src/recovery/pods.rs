@@ -65,14 +65,29 @@ pub(super) fn back(
     let times = settings(design);
     let waits = queue(design, lost, &times);
     let mut luck = seed.stream(name, "pods start");
+    // Of pods that begin to start at one time the slowest counts: one exponential for all of them.
+    let mut begins: Vec<Span> = Vec::new();
+    let group = |pod: &Displaced| {
+        let detach = match pod.volume {
+            true => times.force_detach + times.attach,
+            false => Span::ZERO,
+        };
+        let begin = waits.get(&pod.from).copied().unwrap_or(Span::ZERO) + detach;
+        let known = begins.iter().position(|known| *known == begin);
+        known.unwrap_or_else(|| {
+            begins.push(begin);
+            begins.len() - 1
+        })
+    };
+    let groups: Vec<usize> = displaced.iter().map(group).collect();
     let samples = gone.iter().map(|gone| {
-        let ready = displaced.iter().map(|pod| {
-            let detach = match pod.volume {
-                true => times.force_detach + times.attach,
-                false => Span::ZERO,
-            };
-            let wait = waits.get(&pod.from).copied().unwrap_or(Span::ZERO);
-            wait + detach + luck.lognormal(times.start, times.start_sigma)
+        let mut slowest = vec![f64::NEG_INFINITY; begins.len()];
+        for group in &groups {
+            slowest[*group] = luck.normal().max(slowest[*group]);
+        }
+        let ready = begins.iter().zip(slowest).map(|(begin, slowest)| {
+            let factor = libm::exp(times.start_sigma * slowest);
+            *begin + Span((factor * times.start.0 as f64) as u64)
         });
         let last = ready.max().unwrap_or(Span::ZERO);
         *gone + times.toleration + times.sync + last

@@ -28,9 +28,9 @@ fn spoil(text: &mut String) {
 
 fn block(block: &mut Block) {
     match block {
-        Block::Heading(text) | Block::Text(text) | Block::Caution(text) | Block::Code(text) => {
-            spoil(text);
-        }
+        Block::Heading(text) | Block::Text(text) | Block::Caution(text) => spoil(text),
+        // It has lines of its own.
+        Block::Code(text) => text.insert_str(0, &NAME.replace(['\n', '\r'], "")),
         Block::Table(table) => {
             spoil(&mut table.caption);
             table

@@ -131,7 +131,7 @@ fn price() -> Section {
 /// Its longest line is wider than a phone.
 const PATCH: &str = r#"[
   { "op": "replace", "path": "/spec/nodePools/3/provider", "value": "scw" },
-  { "op": "replace", "path": "/spec/nodePools/3/image", "value": "debian-12-bookworm-with-a-name-that-goes-on-and-on" }
+  { "op": "replace", "path": "/spec/nodePools/3/image", "value": "debian-12" }
 ]"#;
 
 fn advice() -> Section {
