@@ -62,8 +62,9 @@ pub(crate) enum Command {
     ///
     /// Workloads are somebody else's, so only what follows from the manifest is printed of them, to
     /// be merged into what is deployed, in its namespace: `quorate objects FILE --only workloads |
-    /// kubectl apply --server-side --namespace NS -f -`. Storage is installed by `quorate apply`;
-    /// its objects are printed for review.
+    /// kubectl apply --server-side --namespace NS -f -`; a kubectl before 1.25 needs
+    /// `--validate=false`, too. Storage is installed by `quorate apply`; its objects are printed for
+    /// review.
     #[command(after_help = TABLE)]
     Objects(Objects),
     /// etcd: snapshots, and the way back from a lost quorum.
