@@ -47,8 +47,11 @@ pub fn affinity(manifest: &Manifest, workload: &Workload) -> Value {
         );
         own["whenUnsatisfiable"] = json!(spread.when_unsatisfiable);
         // Else nodes that take no pods, and those of a place that is lost, count as places with
-        // none: and hold all others up (kubernetes.io, "Pod Topology Spread Constraints").
-        own["nodeTaintsPolicy"] = json!("Honor");
+        // none: and hold all others up (kubernetes.io, "Pod Topology Spread Constraints"). The field is
+        // there, and heeded, from Kubernetes 1.26 on.
+        if minor(manifest).is_none_or(|minor| minor >= 26) {
+            own["nodeTaintsPolicy"] = json!("Honor");
+        }
         constraints.push(own);
     }
     let by_provider = workload
@@ -108,14 +111,11 @@ fn taken(manifest: &Manifest) -> Option<&'static str> {
 /// (<https://kubernetes.io/docs/reference/using-api/deprecation-guide/>).
 #[must_use]
 pub fn disruption_budget(manifest: &Manifest, workload: &Workload) -> Option<Value> {
-    let kubernetes = manifest.spec.kubernetes.as_ref()?;
+    manifest.spec.kubernetes.as_ref()?;
     let kept = workload.budget();
     (kept > 0).then(|| {
-        let version = kubernetes.version.trim_start_matches('v');
-        let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-        let (major, minor) = (parts.next().flatten(), parts.next().flatten());
-        let version = match (major, minor) {
-            (Some(1), Some(..=20)) => "policy/v1beta1",
+        let version = match minor(manifest) {
+            Some(..=20) => "policy/v1beta1",
             _ => "policy/v1",
         };
         json!({
@@ -124,6 +124,15 @@ pub fn disruption_budget(manifest: &Manifest, workload: &Workload) -> Option<Val
             "spec": {"minAvailable": kept, "selector": selector(workload)},
         })
     })
+}
+
+/// The 35 of Kubernetes 1.35.2; none where there is no Kubernetes 1.
+fn minor(manifest: &Manifest) -> Option<u32> {
+    let version = &manifest.spec.kubernetes.as_ref()?.version;
+    let mut parts = version.trim_start_matches('v').split('.');
+    let number = |part: &str| part.parse::<u32>().ok();
+    let (major, minor) = (number(parts.next()?)?, number(parts.next()?)?);
+    (major == 1).then_some(minor)
 }
 
 /// Which label a storage system keeps copies apart by.

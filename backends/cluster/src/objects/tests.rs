@@ -326,6 +326,14 @@ fn a_spread_of_its_own_counts_where_pods_may_be_and_reads_the_true_place() {
         // The usual preference stays, where it says something else.
         let usual = usize::from(across != Domain::Provider);
         assert_eq!(constraints.len(), 1 + usual);
+        // An API server that does not know the field refuses it.
+        let mut old = manifest.clone();
+        old.spec.kubernetes.as_mut().unwrap().version = "1.25.16".to_owned();
+        let fields = placement::affinity(&old, &workload(across, 3));
+        assert_eq!(
+            fields["topologySpreadConstraints"][0].get("nodeTaintsPolicy"),
+            None
+        );
         // And nodes have the label that it reads.
         manifest.spec.workloads = vec![workload(across, 3)];
         let place = Workplace {
