@@ -9,7 +9,7 @@ mod index;
 mod types;
 
 pub use build::plan;
-pub(crate) use build::same_version;
+pub(crate) use build::{refused, same_version};
 pub use destroy::destroy;
 pub use expected::{critical_path, deadline, expected, reversibility};
 pub use types::*;

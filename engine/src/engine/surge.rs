@@ -6,7 +6,7 @@
 
 use crate::manifest::{Manifest, NodePool, Role};
 use crate::observed::Observed;
-use crate::plan::same_version;
+use crate::plan::{refused, same_version};
 use crate::resource::ResourceId;
 use crate::topology::Roster;
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ pub(super) fn surge(
     let extra = |pool: &NodePool| {
         let prefix = format!("{}/{}/", manifest.metadata.name, pool.name);
         let of_pool = |id: &ResourceId| id.as_str().starts_with(&prefix);
-        match seen.cluster() {
+        let view = seen.cluster();
+        match view.filter(|view| refused(view, &kubernetes.version).is_none()) {
             Some(view) => {
                 let mut nodes = view.nodes.iter().filter(|node| of_pool(&node.machine));
                 let old = nodes.any(|node| {
@@ -32,7 +33,8 @@ pub(super) fn surge(
                 });
                 if old { most } else { 0 }
             }
-            // Whether it goes on cannot be seen: nothing is begun, and nobody is sent away.
+            // It must not go on, or whether it does cannot be seen: nothing is begun, and nobody is
+            // sent away.
             None => {
                 let there = roster.existing.iter().filter(|id| of_pool(id)).count() as u32;
                 there.saturating_sub(roster.size_of(pool)).min(most)

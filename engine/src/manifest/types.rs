@@ -139,6 +139,21 @@ pub struct Kubernetes {
     pub ignore_preflight_errors: Vec<String>,
 }
 
+impl Kubernetes {
+    /// The 35 of 1.35.2; none of what is no version of Kubernetes 1.
+    #[must_use]
+    pub fn minor(&self) -> Option<u32> {
+        let (major, minor) = release(&self.version)?;
+        (major == 1).then_some(minor)
+    }
+}
+
+/// Major and minor version, of text with or without a leading `v`.
+pub(crate) fn release(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim_start_matches('v').split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 /// How nodes get another version. Control planes always go one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

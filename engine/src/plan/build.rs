@@ -10,7 +10,7 @@ mod mesh;
 mod nodes;
 mod upgrade;
 
-pub(crate) use upgrade::same_version;
+pub(crate) use upgrade::{refused, same_version};
 
 use super::condition::{Condition, conditions};
 use super::draft::{Draft, Ref};

@@ -85,9 +85,10 @@ pub struct Served {
     pub replicas: u32,
     /// Pods it needs to do its work.
     pub needs: u32,
-    /// Pods that have a place, however lost nodes are found dead one after the other.
+    /// Pods that have a place, in the unluckiest order in which lost nodes may be found dead: of up
+    /// to four with pods all orders are tried, of more some.
     pub placed: u32,
-    /// Pods that have a place if they are found dead in the luckiest order.
+    /// Pods that have a place in the luckiest of these orders.
     pub placed_with_luck: u32,
     /// Of those that have a place in any case, pods that had to move.
     pub moved: u32,

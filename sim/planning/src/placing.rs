@@ -22,7 +22,7 @@ pub(crate) use trial::Trial;
 pub use volumes::{Copies, Rebuild, Volume, VolumeState};
 
 use crate::design::{Design, Lost};
-use quorate_engine::manifest::Role;
+use quorate_engine::manifest::{Kubernetes, Role};
 use quorate_engine::topology::MeshFull;
 use quorate_sim::kube::{Score, Settings};
 use schemars::JsonSchema;
@@ -143,12 +143,7 @@ pub fn held_back(design: &Design, lost: &Lost) -> BTreeSet<usize> {
 /// The 35 of Kubernetes 1.35.2; 0 without Kubernetes.
 pub(crate) fn minor(design: &Design) -> u32 {
     let kubernetes = design.manifest.spec.kubernetes.as_ref();
-    let version = kubernetes.map_or("", |kubernetes| kubernetes.version.trim_start_matches('v'));
-    let minor = version
-        .split('.')
-        .nth(1)
-        .and_then(|minor| minor.parse().ok());
-    minor.unwrap_or(0)
+    kubernetes.and_then(Kubernetes::minor).unwrap_or(0)
 }
 
 impl Placement {

@@ -14,7 +14,7 @@ use quorate_engine::catalog::plain;
 use quorate_engine::engine::etcd_version;
 use quorate_engine::engine::{Mode, Task};
 use quorate_engine::exec::{Guard, Limits};
-use quorate_engine::manifest::{Distance, Manifest, NodePool, ProviderKind};
+use quorate_engine::manifest::{Distance, Kubernetes, Manifest, NodePool, ProviderKind};
 use quorate_engine::quorum::Policy;
 use quorate_engine::random::Seed;
 use quorate_engine::resource::{Resource, ResourceId, Spec};
@@ -62,7 +62,8 @@ impl World {
     pub fn new(settings: &WorldSettings) -> Self {
         let WorldSettings { manifest, seed, .. } = settings;
         let kubernetes = manifest.spec.kubernetes.as_ref();
-        let minor = kubernetes_minor(kubernetes.map_or("", |k| &k.version));
+        // Without Kubernetes nothing asks for it.
+        let minor = kubernetes.and_then(Kubernetes::minor).unwrap_or(35);
         let mut world = Self {
             stage: Stage::new(
                 *seed,
@@ -389,10 +390,4 @@ fn task(settings: &WorldSettings) -> Task {
         uid: settings.seed.stream("cluster", "uid").bits(),
         agreed: None,
     }
-}
-
-/// The 35 of `1.35.2`.
-fn kubernetes_minor(version: &str) -> u32 {
-    let parts = version.trim_start_matches('v').split('.').nth(1);
-    parts.and_then(|minor| minor.parse().ok()).unwrap_or(35)
 }

@@ -144,10 +144,10 @@ impl Room {
         ];
         // Of /etc only two folders are ours; everything else of the machine's is seen as it is.
         let mut script = format!(
-            "set -e\nmkdir -p {root}/upper {root}/work {root}/etc/kubernetes\n\
-             mount -t tmpfs tmpfs {root}/work\nmkdir {root}/work/upper {root}/work/work\n\
+            "set -e\nmkdir -p {root}/upper {root}/over {root}/etc/kubernetes\n\
+             mount -t tmpfs tmpfs {root}/over\nmkdir {root}/over/upper {root}/over/aside\n\
              mount -t overlay overlay \
-             -o lowerdir={root}/etc:/etc,upperdir={root}/work/upper,workdir={root}/work/work \
+             -o lowerdir={root}/etc:/etc,upperdir={root}/over/upper,workdir={root}/over/aside \
              {root}/upper\n\
              mount --bind {root}/etc/kubernetes {root}/upper/kubernetes\n\
              mount --rbind {root}/upper /etc\n"

@@ -1,6 +1,6 @@
 //! Where pods and copies of data go: near their data by preference, and never all in one place.
 
-use quorate_engine::manifest::{Domain, Manifest, Role, StorageEngine, Workload};
+use quorate_engine::manifest::{Domain, Kubernetes, Manifest, Role, StorageEngine, Workload};
 use quorate_engine::resource::Workplace;
 use serde_json::{Value, json};
 
@@ -49,7 +49,9 @@ pub fn affinity(manifest: &Manifest, workload: &Workload) -> Value {
         // Else nodes that take no pods, and those of a place that is lost, count as places with
         // none: and hold all others up (kubernetes.io, "Pod Topology Spread Constraints"). The field is
         // there, and heeded, from Kubernetes 1.26 on.
-        if minor(manifest).is_none_or(|minor| minor >= 26) {
+        let kubernetes = manifest.spec.kubernetes.as_ref();
+        let minor = kubernetes.and_then(Kubernetes::minor);
+        if minor.is_none_or(|minor| minor >= 26) {
             own["nodeTaintsPolicy"] = json!("Honor");
         }
         constraints.push(own);
@@ -111,10 +113,10 @@ fn taken(manifest: &Manifest) -> Option<&'static str> {
 /// (<https://kubernetes.io/docs/reference/using-api/deprecation-guide/>).
 #[must_use]
 pub fn disruption_budget(manifest: &Manifest, workload: &Workload) -> Option<Value> {
-    manifest.spec.kubernetes.as_ref()?;
+    let kubernetes = manifest.spec.kubernetes.as_ref()?;
     let kept = workload.budget();
     (kept > 0).then(|| {
-        let version = match minor(manifest) {
+        let version = match kubernetes.minor() {
             Some(..=20) => "policy/v1beta1",
             _ => "policy/v1",
         };
@@ -124,15 +126,6 @@ pub fn disruption_budget(manifest: &Manifest, workload: &Workload) -> Option<Val
             "spec": {"minAvailable": kept, "selector": selector(workload)},
         })
     })
-}
-
-/// The 35 of Kubernetes 1.35.2; none where there is no Kubernetes 1.
-fn minor(manifest: &Manifest) -> Option<u32> {
-    let version = &manifest.spec.kubernetes.as_ref()?.version;
-    let mut parts = version.trim_start_matches('v').split('.');
-    let number = |part: &str| part.parse::<u32>().ok();
-    let (major, minor) = (number(parts.next()?)?, number(parts.next()?)?);
-    (major == 1).then_some(minor)
 }
 
 /// Which label a storage system keeps copies apart by.

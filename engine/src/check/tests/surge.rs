@@ -107,6 +107,16 @@ fn an_upgrade_that_is_cut_short_keeps_its_extra_nodes() {
         machines(&more).len()
     );
 
+    // A version that must not be: nothing is done, so nobody need make room, nor go.
+    let mut far = Manifest::clone(&new);
+    far.spec.kubernetes.as_mut().unwrap().version = "1.39.0".to_owned();
+    let far = Arc::new(far);
+    assert_eq!(machines(&fitted(&far, &seen, &mut kept)), machines(&more));
+    assert_eq!(
+        machines(&fitted(&far, &built(&old), &mut kept)),
+        machines(&fitted(&old, &built(&old), &mut kept))
+    );
+
     // Nobody answers: nothing can be known, so nobody is sent away, and nothing is begun.
     let view = seen.cluster.take();
     let blind = fitted(&new, &seen, &mut kept);

@@ -5,27 +5,33 @@
 //! at a time, and never back.
 
 use super::Build;
+use crate::manifest::release;
 use crate::plan::MemberChange;
 use crate::plan::condition::Condition;
 use crate::plan::draft::Ref;
 use crate::resource::{Kind, ResourceId, Spec};
-use crate::seam::Verb;
+use crate::seam::{ClusterView, Verb};
 use std::collections::BTreeMap;
 
-/// Major and minor version.
-type Minor = (u32, u32);
-
-fn minor(version: &str) -> Option<Minor> {
-    let mut parts = version.trim_start_matches('v').split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+/// Why nothing of Kubernetes may go from what a cluster's control planes run to this version.
+pub(crate) fn refused(cluster: &ClusterView, wanted: &str) -> Option<String> {
+    let planes = cluster.nodes.iter().filter(|node| node.control_plane);
+    let running: Vec<_> = planes.map(|node| node.version.as_str()).collect();
+    skew(&running, wanted)
 }
 
 /// Why Kubernetes cannot go from what control planes run to what is wanted in one step.
-pub(super) fn skew(running: &[&str], wanted: &str) -> Option<String> {
-    let wanted = minor(wanted)?;
-    let lowest = running.iter().filter_map(|version| minor(version)).min()?;
-    let highest = running.iter().filter_map(|version| minor(version)).max()?;
-    let text = |(major, minor): Minor| format!("{major}.{minor}");
+fn skew(running: &[&str], wanted: &str) -> Option<String> {
+    let wanted = release(wanted)?;
+    let lowest = running
+        .iter()
+        .filter_map(|version| release(version))
+        .min()?;
+    let highest = running
+        .iter()
+        .filter_map(|version| release(version))
+        .max()?;
+    let text = |(major, minor): (u32, u32)| format!("{major}.{minor}");
     if wanted < highest {
         return Some(format!(
             "control planes run {}, and Kubernetes never goes back: ask for {} or newer",
@@ -47,10 +53,7 @@ impl Build<'_> {
     /// Why nothing of Kubernetes may be made or changed.
     pub(super) fn find_skew(&self) -> Option<String> {
         let settings = self.desired.topology.manifest.spec.kubernetes.as_ref()?;
-        let nodes = &self.cluster()?.nodes;
-        let planes = nodes.iter().filter(|node| node.control_plane);
-        let running: Vec<_> = planes.map(|node| node.version.as_str()).collect();
-        skew(&running, &settings.version)
+        refused(self.cluster()?, &settings.version)
     }
 
     /// Changes what runs on a control plane that is in. Its member of etcd may restart over it, so
