@@ -1,12 +1,15 @@
 //! Record sets in Quorate's own name servers: a provider that writes their configuration file.
 //!
-//! Everything is in one file, `zones.json` in the directory that is the provider's endpoint. What
-//! is ours carries labels; everything else in it, other clusters' record sets among them, stays as
+//! Everything is in one file, `zones.json` in the directory that is the provider's endpoint: of this
+//! machine, or of a name server's own by ssh. Several servers are several providers, each with the same
+//! names: one that cannot be reached holds up nobody else's. What is ours carries labels; everything else in it, other clusters' record sets among them, stays as
 //! it is. Written as a whole beside the old one and then put in its place, under a lock, so that
 //! name servers and other clusters never see half of it.
 //!
 //! Does not know who serves the file, and how many do.
 
+mod far;
+mod near;
 mod probes;
 mod store;
 
@@ -23,7 +26,6 @@ use quorate_engine::units::Duration;
 use quorate_providers::labels::Labels;
 use quorate_providers::{Owner, Pending, Problem, Provider, Site};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use store::Store;
 
@@ -47,28 +49,25 @@ enum Change {
 }
 
 impl Builtin {
-    /// For a directory (`endpoint`). `probes`: what addresses are asked, by name; see [`probes`].
+    /// For a directory (`endpoint`), here or by ssh. `probes`: what addresses are asked, by name; see [`probes`].
     ///
     /// # Errors
     /// No directory is named.
     pub fn new(site: Site, probes: BTreeMap<String, Check>) -> Result<Self, Problem> {
-        let directory = site
-            .provider
-            .endpoint
-            .as_ref()
-            .filter(|path| !path.is_empty());
-        let Some(directory) = directory else {
-            return Err(Problem {
-                what: format!(
-                    "provider {}: no directory for zones.json",
-                    site.provider.name
-                ),
-                fix: "name the directory that name servers read: `endpoint: /etc/quorate/dns`"
-                    .to_owned(),
-            });
+        let name = &site.provider.name;
+        let endpoint = site.provider.endpoint.as_deref().unwrap_or_default();
+        let store = match endpoint {
+            "" => Err("no directory for zones.json".to_owned()),
+            endpoint => Store::new(endpoint),
         };
+        let store = store.map_err(|why| Problem {
+            what: format!("provider {name}: {why}"),
+            fix: "name the directory that name servers read: `endpoint: /etc/quorate/dns`, or \
+                  `ssh://root@ns1.example.com/etc/quorate/dns`"
+                .to_owned(),
+        })?;
         Ok(Self {
-            store: Store::new(PathBuf::from(directory)),
+            store,
             owner: site.owner,
             probes,
         })
@@ -85,12 +84,12 @@ impl Builtin {
     }
 
     fn changed(&self, change: impl FnOnce(&mut File) -> Result<Change, Fault>) -> Outcome {
-        let _lock = self.store.lock()?;
-        let mut file = self.store.read()?;
-        match change(&mut file)? {
+        let mut held = self.store.hold()?;
+        let file = &mut held.file;
+        match change(file)? {
             Change::Keep(reply) => Ok(reply),
             Change::Write(reply) => {
-                if let Err(findings) = config::build(&file)
+                if let Err(findings) = config::build(file)
                     && let Some(finding) = findings.first()
                     // Without zones there is nothing to serve, and nothing wrong with that here.
                     && !file.zones.is_empty()
@@ -98,7 +97,7 @@ impl Builtin {
                     let text = format!("{}: {}", finding.path, finding.message);
                     return Err(Fault::new(FaultClass::Invalid, text));
                 }
-                self.store.write(&file)?;
+                self.store.write(held)?;
                 Ok(reply)
             }
         }
@@ -268,7 +267,7 @@ impl Builtin {
             });
             if taken {
                 problems.push(Problem {
-                    what: format!("{name} is taken in {}", self.store.path().display()),
+                    what: format!("{name} is taken in {}", self.store),
                     fix: "choose another hostname, or take out what stands there".to_owned(),
                 });
             }

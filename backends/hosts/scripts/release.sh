@@ -1,7 +1,8 @@
 # A release of Kubernetes on a machine, beside others: $kubernetes/1.35.2 with bin/ and cni/. Part of
 # other scripts.
 # Q_KUBERNETES: the release; Q_SOURCE, Q_FROM: where it is from: `repository` and its address,
-# `archive` and its address, `directory` and the sha256 of the tar that is brought here.
+# `archive` and its address, `directory` and the sha256 of the tar that is brought here, `preinstalled`
+# and a directory that the machine's image brought along.
 
 release=$kubernetes/$Q_KUBERNETES
 carried=$kubernetes/carried.tar
@@ -94,6 +95,16 @@ from_directory() {
         exit 0
     fi
     tar -xf "$carried" -C "$release.new"
+}
+
+# A second name for each file where that is possible, else a copy: the image's own directory stays.
+from_preinstalled() {
+    [ -d "$Q_FROM/bin" ] || fail 65 "the machine's image has no $Q_FROM/bin: build it with" \
+        "Kubernetes $Q_KUBERNETES in it, or set another source in \`kubernetes.packages\`"
+    for part in bin cni images; do
+        [ ! -d "$Q_FROM/$part" ] || cp -RLpl "$Q_FROM/$part" "$release.new/" 2>/dev/null ||
+            cp -RLp "$Q_FROM/$part" "$release.new/"
+    done
 }
 
 # Gets the release, unless it is here. It comes into its place as a whole.

@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Archive(String),
     /// A directory here.
     Directory(packages::Packages),
+    /// A directory on the machine.
+    Preinstalled(String),
 }
 
 impl Source {
@@ -35,6 +37,7 @@ impl Source {
             Some(Packages::Directory(path)) => {
                 Self::Directory(packages::Packages::new(Path::new(path)))
             }
+            Some(Packages::Preinstalled(path)) => Self::Preinstalled(path.clone()),
         }
     }
 
@@ -44,6 +47,7 @@ impl Source {
             Self::Repository(address) => ("repository", address.clone()),
             Self::Archive(address) => ("archive", address.clone()),
             Self::Directory(packages) => ("directory", packages.digest().await?),
+            Self::Preinstalled(path) => ("preinstalled", path.clone()),
         })
     }
 }

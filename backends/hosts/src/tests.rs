@@ -271,9 +271,15 @@ async fn packages_that_do_not_stay_are_not_brought_for_ever() {
 #[tokio::test]
 async fn a_node_knows_where_its_packages_are() {
     let url = "https://example.com/k.tar.gz".to_owned();
+    let path = "/opt/kubernetes".to_owned();
     for (packages, source, from) in [
         (None, "repository", "https://pkgs.k8s.io/core:/stable:"),
         (Some(Packages::Archive(url.clone())), "archive", &*url),
+        (
+            Some(Packages::Preinstalled(path.clone())),
+            "preinstalled",
+            &*path,
+        ),
     ] {
         let (hosts, asked) = hosts_with(&[""], None, true, packages);
         let create = call(Verb::Create, Some(kubernetes("1.35.2")), Kind::Host, &[]);

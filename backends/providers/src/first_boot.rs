@@ -24,6 +24,8 @@ pub fn user_data(user: &str, authorized_keys: &[String], key: &HostKey) -> Secre
         "users": [account],
         "disable_root": user != "root",
         "ssh_pwauth": false,
+        // Else sudo asks the name servers who this machine is, each time, and waits for them.
+        "manage_etc_hosts": "localhost",
         "ssh_deletekeys": true,
         "ssh_keys": {
             "ed25519_private": key.private.reveal(),
@@ -52,6 +54,7 @@ mod tests {
             assert_eq!(config["users"][0].get("sudo").is_some(), sudo);
             assert_eq!(config["disable_root"], !root);
             assert_eq!(config["ssh_pwauth"], false);
+            assert_eq!(config["manage_etc_hosts"], "localhost");
             assert_eq!(config["ssh_keys"]["ed25519_private"], key.private.reveal());
             assert_eq!(config["ssh_keys"]["ed25519_public"], key.public);
         }

@@ -12,7 +12,7 @@ use crate::resource::{Kind, Spec};
 use crate::seam::{
     ClusterView, Fault, FaultClass, Lane, MachineState, Notice, Outcome, Reply, Seen, Verb,
 };
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 /// What a reply means for the step that asked.
 enum Meaning {
@@ -119,6 +119,9 @@ impl Executor {
         };
         let settle = self.lane_of(step).limit.settle;
         match fault.class {
+            FaultClass::Retryable if self.may_still_boot(step, outside.now) => {
+                self.poll(step, again, fault, outside);
+            }
             FaultClass::Retryable => self.retry(step, again, fault, outside),
             FaultClass::Unknown if creates => {
                 if let Some(fault) = self.count_failure(step, fault, outside) {
@@ -145,6 +148,14 @@ impl Executor {
             | FaultClass::Auth
             | FaultClass::Invalid => self.fail(step, fault, outside),
         }
+    }
+
+    /// Whether a step is the first visit to a machine that was made a moment ago.
+    fn may_still_boot(&self, step: u32, now: Time) -> bool {
+        let what = self.what(step);
+        let first = (what.verb, what.kind) == (Verb::Create, Kind::Host);
+        let begun = self.steps[step as usize].begun.unwrap_or(now);
+        first && now.since(begun) < self.limits.boot
     }
 
     /// A question on the way to the step's own call was not answered.

@@ -46,6 +46,9 @@ pub struct Limits {
     /// Tries of a step that fails with retryable or unknown outcomes; at least 1. Waiting for
     /// something (busy, capacity, refused) is bounded by the step's deadline alone.
     pub attempts: u32,
+    /// How long a new machine may take to start and let somebody in: until then its silence is no
+    /// failure.
+    pub boot: Span,
     /// Upper bound of the first back-off; doubles with each failure.
     pub backoff_base: Span,
     /// Upper bound of every back-off.
@@ -86,6 +89,8 @@ impl Limits {
             },
             cluster: free,
             attempts: 8,
+            // Boot and cloud-init take a cloud's machine 30 to 120 s, and an emulated one as long.
+            boot: Span::from_secs(180),
             backoff_base: Span::from_secs(1),
             backoff_cap: Span::from_secs(60),
             poll: Span::from_secs(5),

@@ -189,6 +189,9 @@ pub enum Packages {
     /// A directory on the machine that Quorate runs on: `bin/` with executables, `images/` with
     /// images as tar files, `cni/` with network plugins. Nodes then need no way to the outside.
     Directory(String),
+    /// A directory with the same content on the machines themselves: their image brought it along. What
+    /// containerd has already need not be in it again.
+    Preinstalled(String),
 }
 
 fn default_pod_cidr() -> Ipv4Net {

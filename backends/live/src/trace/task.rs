@@ -44,6 +44,9 @@ struct LimitsForm {
     hosts: LaneForm,
     cluster: LaneForm,
     attempts: u32,
+    /// Zero in traces of releases that knew no such patience.
+    #[serde(default)]
+    boot: Span,
     backoff_base: Span,
     backoff_cap: Span,
     poll: Span,
@@ -121,6 +124,7 @@ impl LimitsForm {
             hosts,
             cluster,
             attempts,
+            boot,
             backoff_base,
             backoff_cap,
             poll,
@@ -145,6 +149,7 @@ impl LimitsForm {
             hosts: LaneForm::of(*hosts),
             cluster: LaneForm::of(*cluster),
             attempts: *attempts,
+            boot: *boot,
             backoff_base: *backoff_base,
             backoff_cap: *backoff_cap,
             poll: *poll,
@@ -171,6 +176,7 @@ impl LimitsForm {
             hosts: self.hosts.limit(),
             cluster: self.cluster.limit(),
             attempts: self.attempts,
+            boot: self.boot,
             backoff_base: self.backoff_base,
             backoff_cap: self.backoff_cap,
             poll: self.poll,

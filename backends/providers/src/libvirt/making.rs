@@ -144,7 +144,7 @@ impl Libvirt {
                 volumes::image(session, &pool, (wanted.image, &target.place)).await?;
                 let host = session.capabilities().await;
                 let host = host.map_err(doing("reading the host's capabilities"))?;
-                let (accelerator, arch) = hypervisor(&host);
+                let (accelerator, arch) = hypervisor(&host, target.emulated);
                 let (disk, seed) = volumes::names(&self.site.owner, wanted.id);
                 Ok(Body::Volumes {
                     pool: target.pool.clone(),
@@ -221,9 +221,9 @@ fn noted(record: Record, wanted: &Wanted<'_>) -> Record {
         .note(note::MACHINE_TYPE, wanted.machine_type)
 }
 
-/// KVM where the host has it for its own architecture, else software emulation; and the
-/// architecture.
-fn hypervisor(capabilities: &str) -> (String, String) {
+/// KVM where the host has it for its own architecture and it is wanted, else software emulation; and
+/// the architecture.
+fn hypervisor(capabilities: &str, emulated: bool) -> (String, String) {
     let host = Element::parse(capabilities);
     let arch = host.as_ref().and_then(|host| host.at("host/cpu/arch"));
     let arch = arch.map_or("x86_64", |arch| arch.text.as_str());
@@ -232,7 +232,7 @@ fn hypervisor(capabilities: &str) -> (String, String) {
         let kvm = |domain: &Element| domain.get("type") == Some("kvm");
         guest.get("name") == Some(arch) && guest.all("domain").any(kvm)
     });
-    let accelerator = if kvm { "kvm" } else { "qemu" };
+    let accelerator = if kvm && !emulated { "kvm" } else { "qemu" };
     (accelerator.to_owned(), arch.to_owned())
 }
 
@@ -249,11 +249,13 @@ mod tests {
                  <guest><arch name='aarch64'>{domains}</arch></guest></capabilities>"
             )
         };
-        let of = |domains: &str| hypervisor(&host(domains));
+        let of = |domains: &str| hypervisor(&host(domains), false);
         let arch = "aarch64".to_owned();
         let emulated = of("<domain type='qemu'/>");
         assert_eq!(emulated, ("qemu".to_owned(), arch.clone()));
         let real = of("<domain type='qemu'/><domain type='kvm'/>");
-        assert_eq!(real, ("kvm".to_owned(), arch));
+        assert_eq!(real, ("kvm".to_owned(), arch.clone()));
+        let unwanted = hypervisor(&host("<domain type='kvm'/>"), true);
+        assert_eq!(unwanted, ("qemu".to_owned(), arch));
     }
 }

@@ -46,6 +46,9 @@ pub(super) struct Target {
     pub(super) forward: String,
     /// Whether packet filters are made of nwfilter where the connection has it.
     pub(super) filters: bool,
+    /// Whether virtual machines are emulated even where the host says that it has KVM: inside some
+    /// virtual machines it has one whose guests never get anywhere.
+    pub(super) emulated: bool,
 }
 
 /// What is wrong with an endpoint.
@@ -109,6 +112,7 @@ impl Target {
             roots: "/var/lib/quorate/roots".to_owned(),
             forward: "nat".to_owned(),
             filters: true,
+            emulated: false,
         };
         let passed = match target.parameters(query) {
             Ok(passed) => passed,
@@ -133,7 +137,10 @@ impl Target {
                 }
                 ("firewall", "nwfilter") => self.filters = true,
                 ("firewall", "none") => self.filters = false,
-                ("pool" | "roots" | "forward" | "firewall", _) => {
+                // QEMU's own names of them.
+                ("accel", "kvm") => self.emulated = false,
+                ("accel", "tcg") => self.emulated = true,
+                ("pool" | "roots" | "forward" | "firewall" | "accel", _) => {
                     return Err(format!("`{value}` is no value of `{name}`"));
                 }
                 ("socket", value) => self.socket = Some(value.to_owned()),

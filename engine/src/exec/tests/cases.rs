@@ -4,6 +4,7 @@ use super::world::{Fate, World, fault, fine};
 use super::{executor, founded, limits, machine, plan, provider, step};
 use crate::exec::Summary;
 use crate::plan::{Plan, Until};
+use crate::resource::Kind;
 use crate::seam::{Fault, FaultClass, Lane, Verb};
 use crate::time::Span;
 use std::sync::Arc;
@@ -71,6 +72,31 @@ fn attempts_and_deadlines_are_bounds() {
         let took = world.now.since(begun);
         assert!(took <= Span::from_secs(1_800), "{class}: {took}");
     }
+}
+
+#[test]
+fn a_machine_that_starts_slowly_is_no_failure() {
+    let visit = || {
+        let mut visit = step(machine(0), Verb::Create, Lane::Hosts, &[]);
+        visit.kind = Kind::Host;
+        plan(vec![visit])
+    };
+    let up_after = |calls: usize| {
+        let mut world = World::new(move |_, nth| match nth < calls {
+            true => fault(FaultClass::Retryable),
+            false => fine(),
+        });
+        let begun = world.now;
+        let summary = drive(&mut world, &visit());
+        (summary.failed.len(), world.now.since(begun))
+    };
+    // Asked every few seconds, so that it is noticed soon; and in the end it is given up.
+    let (failed, took) = up_after(25);
+    assert_eq!(failed, 0);
+    assert!((120..180).contains(&took.as_secs()), "{took}");
+    let (failed, took) = up_after(usize::MAX);
+    assert_eq!(failed, 1);
+    assert!((180..600).contains(&took.as_secs()), "{took}");
 }
 
 #[test]
