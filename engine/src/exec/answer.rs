@@ -14,6 +14,10 @@ use crate::seam::{
 };
 use crate::time::{Span, Time};
 
+/// So long a new machine may be shown as off before it runs: between its making and its start, or
+/// where views are late. Later it has died.
+const OFF: Span = Span::from_secs(30);
+
 /// What a reply means for the step that asked.
 enum Meaning {
     Reached,
@@ -48,6 +52,7 @@ impl Executor {
             }
             (Ask::Confirm(_), Ok(other)) => panic!("describe shows one resource, not {other:?}"),
             (Ask::Confirm(_), Err(fault)) => self.unread(step, ask, fault, outside),
+            (Ask::Watch, outcome) => self.watched(step, outcome, outside),
             (Ask::Elapse, _) => panic!("time passes without a call"),
         }
         let state = &self.steps[step as usize];
@@ -75,7 +80,8 @@ impl Executor {
             self.succeed(step, outside);
             return;
         }
-        match meaning(what, &reply) {
+        let begun = self.steps[step as usize].begun.unwrap_or(outside.now);
+        match meaning(what, &reply, outside.now.since(begun)) {
             Meaning::Reached => {
                 self.replies.insert(step, reply);
                 self.succeed(step, outside);
@@ -120,7 +126,8 @@ impl Executor {
         let settle = self.lane_of(step).limit.settle;
         match fault.class {
             FaultClass::Retryable if self.may_still_boot(step, outside.now) => {
-                self.poll(step, again, fault, outside);
+                let next = self.made_before(step).map_or(again, |_| Ask::Watch);
+                self.poll(step, next, fault, outside);
             }
             FaultClass::Retryable => self.retry(step, again, fault, outside),
             FaultClass::Unknown if creates => {
@@ -156,6 +163,28 @@ impl Executor {
         let first = (what.verb, what.kind) == (Verb::Create, Kind::Host);
         let begun = self.steps[step as usize].begun.unwrap_or(now);
         first && now.since(begun) < self.limits.boot
+    }
+
+    /// A machine that is silent has been looked at by who made it. One that is off does not start any
+    /// more; what the provider does not tell is no reason to give it up.
+    fn watched(&mut self, step: u32, outcome: Outcome, outside: &mut Outside<'_>) {
+        let gone = match outcome {
+            Ok(Reply::Seen(seen)) => match seen.state {
+                MachineState::Building | MachineState::Running => None,
+                MachineState::Stopped | MachineState::Error => Some("is off"),
+            },
+            Ok(Reply::Absent) => Some("is gone"),
+            Ok(_) | Err(_) => None,
+        };
+        match gone {
+            None => self.queue(step, Ask::Act, outside),
+            Some(how) => {
+                let last = self.steps[step as usize].last.take();
+                let last = last.map_or_else(String::new, |last| format!(": {}", last.detail));
+                let detail = format!("the machine {how} before it had started{last}");
+                self.fail(step, Fault::new(FaultClass::Retryable, detail), outside);
+            }
+        }
     }
 
     /// A question on the way to the step's own call was not answered.
@@ -319,7 +348,7 @@ impl Executor {
 }
 
 /// What the reply to a reading call means.
-fn meaning(step: &Step, reply: &Reply) -> Meaning {
+fn meaning(step: &Step, reply: &Reply, waited: Span) -> Meaning {
     match (step.until, reply) {
         (None, _) | (Some(Until::Absent), Reply::Absent) => Meaning::Reached,
         (Some(Until::Absent), Reply::Seen(_)) | (Some(Until::Running), Reply::Absent) => {
@@ -329,6 +358,10 @@ fn meaning(step: &Step, reply: &Reply) -> Meaning {
             MachineState::Running if seen.address.is_some() || !needs_address(step) => {
                 Meaning::Reached
             }
+            MachineState::Stopped if waited >= OFF => Meaning::Hopeless(Fault::new(
+                FaultClass::Retryable,
+                format!("{} is off: it was made, and does not run", seen.external),
+            )),
             MachineState::Running | MachineState::Building | MachineState::Stopped => {
                 Meaning::NotYet
             }

@@ -99,10 +99,16 @@ impl Executor {
     }
 
     fn call(&self, step: &Step, ask: Ask, outside: &Outside<'_>) -> Call {
+        let step = match ask {
+            Ask::Watch => self.made_by(step).expect("who is watched was made"),
+            Ask::Act | Ask::Guard | Ask::Confirm(_) | Ask::Elapse => step,
+        };
         let (lane, verb, target) = match ask {
             Ask::Act => (step.lane.clone(), step.verb, step.resource.clone()),
             Ask::Guard => (Lane::Cluster, Verb::Cluster, cluster_of(&step.resource)),
-            Ask::Confirm(_) => (step.lane.clone(), Verb::Describe, step.resource.clone()),
+            Ask::Confirm(_) | Ask::Watch => {
+                (step.lane.clone(), Verb::Describe, step.resource.clone())
+            }
             Ask::Elapse => panic!("time passes without a call"),
         };
         let own = ask == Ask::Act;
@@ -119,7 +125,7 @@ impl Executor {
             addresses: match ask {
                 _ if lane == Lane::Cluster || step.kind == Kind::Worker => self.addresses.all(),
                 Ask::Act => self.addresses.for_step(step),
-                Ask::Guard | Ask::Confirm(_) | Ask::Elapse => Vec::new(),
+                Ask::Guard | Ask::Confirm(_) | Ask::Watch | Ask::Elapse => Vec::new(),
             },
             peers: if own && step.kind == Kind::Links {
                 outside.ledger.peers.values().cloned().collect()
@@ -148,8 +154,24 @@ impl Executor {
     pub(super) fn lane_index(&self, step: u32, ask: Ask) -> usize {
         match ask {
             Ask::Guard => self.cluster_lane as usize,
+            Ask::Watch => {
+                let made = self.made_before(step).expect("who is watched was made");
+                self.steps[made as usize].lane as usize
+            }
             Ask::Act | Ask::Confirm(_) | Ask::Elapse => self.steps[step as usize].lane as usize,
         }
+    }
+
+    /// The step of this plan by which the machine of another came to be.
+    pub(super) fn made_before(&self, step: u32) -> Option<u32> {
+        let before = &self.plan.steps[step as usize].after;
+        let machine = |at: &&u32| self.plan.steps[**at as usize].kind == Kind::Machine;
+        before.iter().find(machine).copied()
+    }
+
+    fn made_by(&self, step: &Step) -> Option<&Step> {
+        let mut before = step.after.iter().map(|at| &self.plan.steps[*at as usize]);
+        before.find(|step| step.kind == Kind::Machine)
     }
 
     pub(super) fn lane_of(&self, step: u32) -> &LaneState {

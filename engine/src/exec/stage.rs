@@ -15,6 +15,8 @@ pub(super) enum Ask {
     Guard,
     /// Whether a resource exists whose making is in doubt.
     Confirm(Doubt),
+    /// How the machine is that a step finds silent: it may have died while it started.
+    Watch,
     /// Nothing: time passes.
     Elapse,
 }
@@ -58,7 +60,7 @@ impl Stage {
     }
 
     fn may_become(self, next: Self) -> bool {
-        use Ask::{Act, Confirm, Elapse, Guard};
+        use Ask::{Act, Confirm, Elapse, Guard, Watch};
         use Stage::{Blocked, Done, Failed, Flying, Queued, Skipped, Turn, Waiting};
         match self {
             Blocked(0) => matches!(
@@ -79,6 +81,7 @@ impl Stage {
                 Done | Failed | Skipped => true,
                 Blocked(_) | Turn | Queued(_) | Flying(_) | Waiting(_) => false,
             },
+            Flying(Watch) => matches!(next, Queued(Act) | Done | Failed | Skipped),
             Flying(Elapse) => false,
             Waiting(Elapse) => matches!(next, Done | Failed | Skipped),
             Waiting(ask) => {

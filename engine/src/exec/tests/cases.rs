@@ -4,8 +4,8 @@ use super::world::{Fate, World, fault, fine};
 use super::{executor, founded, limits, machine, plan, provider, step};
 use crate::exec::Summary;
 use crate::plan::{Plan, Until};
-use crate::resource::Kind;
-use crate::seam::{Fault, FaultClass, Lane, Verb};
+use crate::resource::{Kind, ResourceId};
+use crate::seam::{Fault, FaultClass, Lane, MachineState, Verb};
 use crate::time::Span;
 use std::sync::Arc;
 
@@ -97,6 +97,40 @@ fn a_machine_that_starts_slowly_is_no_failure() {
     let (failed, took) = up_after(usize::MAX);
     assert_eq!(failed, 1);
     assert!((180..600).contains(&took.as_secs()), "{took}");
+}
+
+#[test]
+fn a_machine_that_dies_while_it_starts_is_given_up_at_once() {
+    let plan = || {
+        let made = step(machine(0), Verb::Create, provider("htz"), &[]);
+        let mut visit = step(
+            ResourceId::new("shop/w/0/host"),
+            Verb::Create,
+            Lane::Hosts,
+            &[0],
+        );
+        visit.kind = Kind::Host;
+        plan(vec![made, visit])
+    };
+    let with = |look: fn() -> Fate, lag: u64| {
+        let mut world = World::new(move |call, _| match (call.verb, call.kind) {
+            (Verb::Create, Kind::Host) => fault(FaultClass::Retryable),
+            (Verb::Describe, Kind::Machine) => look(),
+            _ => fine(),
+        });
+        world.lag = Span::from_secs(lag);
+        let begun = world.now;
+        let summary = drive(&mut world, &plan());
+        (summary.failed[0].1.detail.clone(), world.now.since(begun))
+    };
+    // To those who read so late it is not there.
+    let (why, took) = with(fine, 3_600);
+    assert!(why.contains("is gone before it had started"), "{why}");
+    assert!(took < Span::from_secs(30), "{took}");
+    // Who made it does not tell: that is no reason.
+    let (why, took) = with(|| fault(FaultClass::Busy), 0);
+    assert!(why.contains("given up after"), "{why}");
+    assert!(took > Span::from_secs(180), "{took}");
 }
 
 #[test]
@@ -253,7 +287,7 @@ fn a_machine_is_up_when_it_runs_and_has_an_address() {
     assert_eq!(world.count(&machine(0), Verb::Describe), 4);
 
     let mut world = World::new(|_, _| fine());
-    world.broken.insert(machine(0));
+    world.broken.insert(machine(0), MachineState::Error);
     let summary = drive(&mut world, &plan);
     assert_eq!(summary.failed.len(), 1);
     assert_eq!(
@@ -261,6 +295,16 @@ fn a_machine_is_up_when_it_runs_and_has_an_address() {
         1,
         "no use in waiting"
     );
+
+    // Off is where it may be for a moment; after half a minute it has died.
+    let mut world = World::new(|_, _| fine());
+    world.broken.insert(machine(0), MachineState::Stopped);
+    let begun = world.now;
+    let summary = drive(&mut world, &plan);
+    let (_, fault) = &summary.failed[0];
+    assert!(fault.detail.contains("is off"), "{fault}");
+    let took = world.now.since(begun).as_secs();
+    assert!((30..40).contains(&took), "{took} s");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::mesh::MeshKey;
 use crate::plan::{Plan, Step, Until};
 use crate::resource::ResourceId;
 use crate::seam::{
-    Call, CallId, Effect, Fault, FaultClass, Key, Lane, MemberView, Notice, Outcome, Reply, Verb,
+    Call, CallId, Effect, Fault, FaultClass, Key, Lane, MachineState, MemberView, Notice, Outcome,
+    Reply, Verb,
 };
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +80,7 @@ pub(super) struct World {
     /// How long after its making a machine has no address.
     pub(super) bare: Span,
     /// Machines that will not come up.
-    pub(super) broken: BTreeSet<ResourceId>,
+    pub(super) broken: BTreeMap<ResourceId, MachineState>,
     pub(super) journal: Vec<Entry>,
     pub(super) calls: Vec<Made>,
     pub(super) effects: Vec<Effect>,
@@ -113,7 +114,7 @@ impl World {
             cancel_at: None,
             cancelled: false,
             bare: Span::ZERO,
-            broken: BTreeSet::new(),
+            broken: BTreeMap::new(),
             journal: vec![Entry::Founded { uid: 42 }],
             calls: Vec::new(),
             effects: Vec::new(),

@@ -136,11 +136,11 @@ impl World {
             kind: Kind::Machine,
             external: format!("ext-{id}"),
             fingerprint: 0,
-            state: if self.broken.contains(id) {
-                MachineState::Error
-            } else {
-                MachineState::Running
-            },
+            state: self
+                .broken
+                .get(id)
+                .copied()
+                .unwrap_or(MachineState::Running),
             address: (!bare).then_some(address),
             private: None,
             host_key: None,
