@@ -121,6 +121,11 @@ impl Check<'_> {
             (Verb::Create, Kind::Worker | Kind::Balancer) | (Verb::AddLearner | Verb::Init, _) => {
                 (machine.child("links"), Kind::Links)
             }
+            // Another release is there before anything goes over to it.
+            (
+                Verb::Update | Verb::MoveLeader | Verb::Drain,
+                Kind::ControlPlane | Kind::Worker | Kind::EtcdMember,
+            ) => (machine.child("host"), Kind::Host),
             _ => return,
         };
         let makes = |index: &usize| {

@@ -77,9 +77,9 @@ adm() {
     return "$(cat "$tmp/code")"
 }
 
-# The first lines, each up to 300 characters.
+# The first lines, each up to 300 characters, as one: that is how they are shown.
 few() {
-    cut -c 1-300 | awk '!seen[$0]++' | head -n "$1"
+    cut -c 1-300 | awk '!seen[$0]++' | head -n "$1" | paste -sd ' ' -
 }
 
 # Ends because kubeadm did: with what matters of its words, and what to do about it.

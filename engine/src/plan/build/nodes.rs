@@ -126,7 +126,19 @@ impl Build<'_> {
         for need in self.desired.needs(id) {
             self.after_maker(step, need);
         }
+        // What is made anew waits for the mesh, and that for the host.
+        if installed.is_some() {
+            self.after_host(step, id);
+        }
         Some(step)
+    }
+
+    /// A release is on a machine before anything of a node there changes to it.
+    pub(super) fn after_host(&mut self, step: Ref, id: &ResourceId) {
+        let host = id.machine().child("host");
+        if host != *id {
+            self.after_maker(step, &host);
+        }
     }
 
     /// Lets workers join.

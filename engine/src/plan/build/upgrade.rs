@@ -104,6 +104,7 @@ impl Build<'_> {
                 self.draft.after(hand_over, last);
             }
             self.serialise(hand_over);
+            self.after_host(hand_over, id);
             self.draft.after(step, hand_over);
             self.draft.name(&handed_over(&machine), hand_over);
         }
@@ -142,6 +143,7 @@ impl Build<'_> {
         if let Some(last) = self.planes_last {
             self.draft.after(drain, last);
         }
+        self.after_host(drain, &id);
         self.draft.after(step, drain);
         let settings = self.desired.topology.manifest.spec.kubernetes.as_ref();
         let most = settings.map_or(1, |k| k.upgrade.max_unavailable.max(1)) as usize;
