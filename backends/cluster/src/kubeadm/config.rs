@@ -62,6 +62,10 @@ pub(super) struct Ticket {
     pub(super) certificate_key: Option<String>,
 }
 
+/// How long API servers serve on after they were told to end. Balancers ask twice a second and believe
+/// the second answer (`quorate-hosts`).
+const GOODBYE: &str = "5s";
+
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ticket(..)")
@@ -188,6 +192,9 @@ impl<'a> Documents<'a> {
         put("networking", networking);
         let mut server = Map::new();
         server.insert("certSANs".into(), json!(self.names()));
+        // One that is told to end says at once that it is not ready, and serves until balancers know.
+        let arguments = release.arguments(&[("shutdown-delay-duration", GOODBYE.to_owned())]);
+        server.insert("extraArgs".into(), arguments);
         if let Some(timeout) = release.component_timeout() {
             server.insert("timeoutForControlPlane".into(), json!(timeout));
         }
