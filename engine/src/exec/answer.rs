@@ -126,7 +126,7 @@ impl Executor {
         let settle = self.lane_of(step).limit.settle;
         match fault.class {
             FaultClass::Retryable if self.may_still_boot(step, outside.now) => {
-                let next = self.made_before(step).map_or(again, |_| Ask::Watch);
+                let next = self.made_before(what).map_or(again, |_| Ask::Watch);
                 self.poll(step, next, fault, outside);
             }
             FaultClass::Retryable => self.retry(step, again, fault, outside),

@@ -100,7 +100,7 @@ impl Executor {
 
     fn call(&self, step: &Step, ask: Ask, outside: &Outside<'_>) -> Call {
         let step = match ask {
-            Ask::Watch => self.made_by(step).expect("who is watched was made"),
+            Ask::Watch => &self.plan.steps[self.maker(step) as usize],
             Ask::Act | Ask::Guard | Ask::Confirm(_) | Ask::Elapse => step,
         };
         let (lane, verb, target) = match ask {
@@ -155,23 +155,21 @@ impl Executor {
         match ask {
             Ask::Guard => self.cluster_lane as usize,
             Ask::Watch => {
-                let made = self.made_before(step).expect("who is watched was made");
-                self.steps[made as usize].lane as usize
+                self.steps[self.maker(&self.plan.steps[step as usize]) as usize].lane as usize
             }
             Ask::Act | Ask::Confirm(_) | Ask::Elapse => self.steps[step as usize].lane as usize,
         }
     }
 
-    /// The step of this plan by which the machine of another came to be.
-    pub(super) fn made_before(&self, step: u32) -> Option<u32> {
-        let before = &self.plan.steps[step as usize].after;
+    /// The step of this plan by which the machine came to be that another visits.
+    pub(super) fn made_before(&self, step: &Step) -> Option<u32> {
         let machine = |at: &&u32| self.plan.steps[**at as usize].kind == Kind::Machine;
-        before.iter().find(machine).copied()
+        step.after.iter().find(machine).copied()
     }
 
-    fn made_by(&self, step: &Step) -> Option<&Step> {
-        let mut before = step.after.iter().map(|at| &self.plan.steps[*at as usize]);
-        before.find(|step| step.kind == Kind::Machine)
+    /// The same of a machine that is watched.
+    fn maker(&self, step: &Step) -> u32 {
+        self.made_before(step).expect("who is watched was made")
     }
 
     pub(super) fn lane_of(&self, step: u32) -> &LaneState {

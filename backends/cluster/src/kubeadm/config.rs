@@ -25,6 +25,10 @@ pub(super) const OF_NODE: Live<'static> = Live {
 /// The node fills it in, too.
 const CERTIFICATE_KEY: &str = "@KEY@";
 
+/// How long API servers serve on after they were told to end. Balancers ask twice a second and believe
+/// the second answer (`quorate-hosts`).
+const GOODBYE: &str = "5s";
+
 /// What may differ from what the manifest says, or is known on the node only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Live<'a> {
@@ -61,10 +65,6 @@ pub(super) struct Ticket {
     /// Opens the uploaded certificates; for control planes.
     pub(super) certificate_key: Option<String>,
 }
-
-/// How long API servers serve on after they were told to end. Balancers ask twice a second and believe
-/// the second answer (`quorate-hosts`).
-const GOODBYE: &str = "5s";
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

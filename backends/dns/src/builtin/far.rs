@@ -37,9 +37,8 @@ const WRITE: &str = "cd \"$1\" || exit 66; umask 022; exec 9>>.zones.lock || exi
 /// A directory of another machine.
 #[derive(Debug, Clone)]
 pub(super) struct Far {
-    /// `host` or `user@host`.
-    host: String,
-    port: Option<u16>,
+    /// `user@host:port`, of which the host alone has to be there.
+    place: String,
     directory: String,
     /// The program.
     ssh: String,
@@ -56,29 +55,28 @@ impl Far {
             return Err(format!("no directory: {form}"));
         };
         let (place, directory) = text.split_at(slash);
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => {
-                let number = port.parse::<u16>();
-                let number = number.map_err(|_| format!("`{port}` is no port: {form}"))?;
-                (host, Some(number))
-            }
-            _ => (place, None),
+        let host = place.rsplit('@').next().unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-:[]%@".contains(c);
+        // One that begins with a hyphen would be an option of ssh.
+        let bare = place.is_empty()
+            || host.is_empty()
+            || [place, host].iter().any(|it| it.starts_with('-'));
+        if bare || place.matches('@').count() > 1 || !place.chars().all(plain) {
+            return Err(format!("`{place}` is no host: {form}"));
+        }
+        let port = match host.rsplit_once(':') {
+            Some((_, port)) if !port.contains(']') => Some(port),
+            _ => None,
         };
-        // A host that begins with a hyphen would be an option of ssh.
-        let sane = |part: &str| {
-            let known = |c: char| c.is_ascii_alphanumeric() || "._-:[]%".contains(c);
-            !part.is_empty() && !part.starts_with('-') && part.chars().all(known)
-        };
-        if host.split('@').count() > 2 || !host.split('@').all(sane) {
-            return Err(format!("`{host}` is no host: {form}"));
+        if let Some(port) = port.filter(|port| port.parse::<u16>().is_err()) {
+            return Err(format!("`{port}` is no port: {form}"));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
         if !directory.chars().all(plain) || directory == "/" {
             return Err(format!("`{directory}` is no plain directory: {form}"));
         }
         Ok(Self {
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port,
+            place: place.to_owned(),
             directory: directory.to_owned(),
             ssh: "ssh".to_owned(),
         })
@@ -114,15 +112,12 @@ impl Far {
         let mut ssh = Command::new(&self.ssh);
         ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]);
         ssh.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]);
-        if let Some(port) = self.port {
-            ssh.args(["-p", &port.to_string()]);
-        }
         let words = words.join(" ");
-        ssh.args(["--", &self.host])
+        // In the form of an address brackets around IPv6 and a port are ssh's own to read (7.7).
+        ssh.args(["--", &format!("ssh://{}", self.place)])
             .arg(format!("sh -c '{script}' sh '{}' {words}", self.directory));
-        let all = [Stdio::piped(), Stdio::piped(), Stdio::piped()];
-        let [stdin, stdout, stderr] = all;
-        let mut child = ssh.stdin(stdin).stdout(stdout).stderr(stderr).spawn()?;
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = ssh.stderr(Stdio::piped()).spawn()?;
         // Kilobytes: nothing of ours is in the way of what comes back. Who does not read says why.
         drop(child.stdin.take().map(|mut stdin| stdin.write_all(input)));
         child.wait_with_output()
@@ -153,8 +148,7 @@ impl Far {
 
 impl fmt::Display for Far {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        write!(f, "ssh://{}{port}{}", self.host, self.directory)
+        write!(f, "ssh://{}{}", self.place, self.directory)
     }
 }
 
@@ -187,20 +181,21 @@ mod tests {
 
     #[test]
     fn endpoints_are_taken_apart() {
-        let far = Far::parse("admin@ns1.example.com:2222/etc/quorate/dns").unwrap();
-        assert_eq!(
-            (far.host.as_str(), far.port),
-            ("admin@ns1.example.com", Some(2222))
-        );
-        assert_eq!(
-            far.to_string(),
-            "ssh://admin@ns1.example.com:2222/etc/quorate/dns"
-        );
-        assert_eq!(Far::parse("[2001:db8::1]/srv").unwrap().host, "2001:db8::1");
+        for good in [
+            "admin@ns1.example.com:2222/etc/quorate/dns",
+            "ns1/etc/quorate/dns",
+            "root@[2001:db8::1]:2222/srv",
+        ] {
+            assert_eq!(
+                Far::parse(good).unwrap().to_string(),
+                format!("ssh://{good}")
+            );
+        }
         for bad in [
             "ns1",
             "ns1/",
             "-oProxyCommand=x/dns",
+            "root@-oProxyCommand/dns",
             "a@b@c/dns",
             "ns1:x/dns",
             "ns1/it's",

@@ -79,7 +79,7 @@ pub(super) struct World {
     cancelled: bool,
     /// How long after its making a machine has no address.
     pub(super) bare: Span,
-    /// Machines that will not come up.
+    /// Machines that do not come up, and how they are shown.
     pub(super) broken: BTreeMap<ResourceId, MachineState>,
     pub(super) journal: Vec<Entry>,
     pub(super) calls: Vec<Made>,
