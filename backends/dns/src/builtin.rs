@@ -1,11 +1,9 @@
 //! Record sets in Quorate's own name servers: a provider that writes their configuration file.
 //!
 //! Everything is in one file, `zones.json` in the directory that is the provider's endpoint: of this
-//! machine, or of a name server's own by ssh. Several servers are several providers, each with the
-//! same names: one that cannot be reached holds up nobody else's. What is ours carries labels;
-//! everything else in the file, other clusters' record sets among them, stays as it is. Written as a
-//! whole beside the old one and then put in its place, under a lock, so that name servers and other
-//! clusters never see half of it.
+//! machine, or of a name server's own by ssh. What is ours carries labels; everything else in it,
+//! other clusters' record sets among them, stays as it is. Written as a whole beside the old one and
+//! then put in its place, under a lock, so that name servers and other clusters never see half of it.
 //!
 //! Does not know who serves the file, and how many do.
 

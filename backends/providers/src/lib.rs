@@ -14,10 +14,12 @@ pub mod labels;
 mod libvirt;
 mod open;
 mod secret;
+mod ssh_address;
 
 pub use libvirt::Libvirt;
 pub use open::open;
 pub use secret::Secret;
+pub use ssh_address::SshAddress;
 
 use quorate_engine::exec::LaneLimit;
 use quorate_engine::manifest;

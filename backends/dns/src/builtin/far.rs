@@ -6,6 +6,7 @@
 //! one, and only if it still is what was read.
 
 use quorate_engine::seam::{Fault, FaultClass};
+use quorate_providers::SshAddress;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::{self, Write as _};
@@ -37,8 +38,9 @@ const WRITE: &str = "cd \"$1\" || exit 66; umask 022; exec 9>>.zones.lock || exi
 /// A directory of another machine.
 #[derive(Debug, Clone)]
 pub(super) struct Far {
-    /// `user@host:port`, of which the host alone has to be there.
+    /// As it was given, for people.
     place: String,
+    address: SshAddress,
     directory: String,
     /// The program.
     ssh: String,
@@ -55,28 +57,16 @@ impl Far {
             return Err(format!("no directory: {form}"));
         };
         let (place, directory) = text.split_at(slash);
-        let host = place.rsplit('@').next().unwrap_or_default();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-:[]%@".contains(c);
-        // One that begins with a hyphen would be an option of ssh.
-        let bare = place.is_empty()
-            || host.is_empty()
-            || [place, host].iter().any(|it| it.starts_with('-'));
-        if bare || place.matches('@').count() > 1 || !place.chars().all(plain) {
+        let Some(address) = SshAddress::parse(place) else {
             return Err(format!("`{place}` is no host: {form}"));
-        }
-        let port = match host.rsplit_once(':') {
-            Some((_, port)) if !port.contains(']') => Some(port),
-            _ => None,
         };
-        if let Some(port) = port.filter(|port| port.parse::<u16>().is_err()) {
-            return Err(format!("`{port}` is no port: {form}"));
-        }
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
         if !directory.chars().all(plain) || directory == "/" {
             return Err(format!("`{directory}` is no plain directory: {form}"));
         }
         Ok(Self {
             place: place.to_owned(),
+            address,
             directory: directory.to_owned(),
             ssh: "ssh".to_owned(),
         })
@@ -113,8 +103,10 @@ impl Far {
         ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]);
         ssh.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]);
         let words = words.join(" ");
-        // In the form of an address brackets around IPv6 and a port are ssh's own to read (7.7).
-        ssh.args(["--", &format!("ssh://{}", self.place)])
+        if let Some(port) = self.address.port {
+            ssh.args(["-p", &port.to_string()]);
+        }
+        ssh.args(["--", &self.address.host])
             .arg(format!("sh -c '{script}' sh '{}' {words}", self.directory));
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = ssh.stderr(Stdio::piped()).spawn()?;

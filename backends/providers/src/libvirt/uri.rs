@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of sockets.
 
+use crate::SshAddress;
+
 /// What hypervisor answers, as far as it makes a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Driver {
@@ -87,8 +89,8 @@ impl Target {
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let place = match (transport, host) {
             (None | Some("unix"), "") => Place::Here,
-            (Some("ssh"), host) if !host.is_empty() => match ssh_host(host) {
-                Some(place) => place,
+            (Some("ssh"), host) if !host.is_empty() => match SshAddress::parse(host) {
+                Some(SshAddress { host, port }) => Place::Ssh { host, port },
                 None => return bad(format!("`{host}` is not a host")),
             },
             (Some("ssh"), _) => return bad("ssh to which host?".to_owned()),
@@ -154,19 +156,6 @@ impl Target {
     }
 }
 
-fn ssh_host(host: &str) -> Option<Place> {
-    let (host, port) = match host.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port.parse().ok()?)),
-        _ => (host, None),
-    };
-    // A host that begins with a hyphen would be an option of ssh.
-    let sane = |part: &str| !part.is_empty() && !part.starts_with('-');
-    host.split('@').all(sane).then(|| Place::Ssh {
-        host: host.to_owned(),
-        port,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +187,7 @@ mod tests {
             ("qemu+ssh://kvm1/system", "kvm1", None),
             (
                 "qemu+ssh://root@[2001:db8::1]/system",
-                "root@[2001:db8::1]",
+                "root@2001:db8::1",
                 None,
             ),
         ];
