@@ -1,12 +1,14 @@
-//! Packages of Kubernetes from a directory here, as the tar that nodes get.
+//! Packages of Kubernetes from a directory here, as the compressed tar that nodes get.
 //!
-//! One tar for all nodes, made once and only when one asks for it; its digest tells nodes whether
-//! they have it. Knows neither what is in the files nor how they get onto a machine.
+//! One for all nodes, made once and only when one asks for it. The digest of the tar tells nodes
+//! whether they have it: of what is compressed, so that no other compressor makes it another. Knows neither what is in the files nor how they get onto a machine.
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use quorate_engine::seam::{Fault, FaultClass};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -14,9 +16,6 @@ use tokio::sync::Mutex;
 
 /// What is taken of the directory.
 const FOLDERS: [&str; 3] = ["bin", "cni", "images"];
-
-/// Blocks of a tar, in bytes (POSIX.1-1988, "ustar").
-const BLOCK: usize = 512;
 
 /// A directory of packages.
 pub(crate) struct Packages {
@@ -38,7 +37,7 @@ impl Packages {
         }
     }
 
-    /// SHA-256 of the tar, in hexadecimal. The directory is read once.
+    /// SHA-256 of the tar before it is compressed, in hexadecimal. The directory is read once.
     pub(crate) async fn digest(&self) -> Result<String, Fault> {
         let mut made = self.made.lock().await;
         if let Some(digest) = &made.digest {
@@ -50,16 +49,18 @@ impl Packages {
         Ok(digest)
     }
 
-    /// The tar with this digest. It lies there as long as we live.
+    /// The tar with this digest, compressed by gzip. It lies there as long as we live.
     pub(crate) async fn tar(&self, digest: &str) -> Result<PathBuf, Fault> {
         let mut made = self.made.lock().await;
         if made.tar.is_none() {
             let folder = self.folder.clone();
             let make = move || {
                 let file = NamedTempFile::with_prefix("quorate-packages-")?;
-                let (digest, buffer) = write(&folder, BufWriter::new(file))?;
-                let file = buffer.into_inner().map_err(io::IntoInnerError::into_error);
-                Ok((digest, file?))
+                // The fastest: programs become half, and most images are compressed as they are.
+                let gzip = GzEncoder::new(BufWriter::new(file), Compression::fast());
+                let (digest, gzip) = write(&folder, gzip)?;
+                let file = gzip.finish()?.into_inner();
+                Ok((digest, file.map_err(io::IntoInnerError::into_error)?))
             };
             let (found, file) = self.aside(make).await?;
             if made.digest.as_ref() != Some(&found) {
@@ -98,30 +99,34 @@ impl Packages {
 /// Writes the tar; its digest, and where it went. Equal from equal files: sorted, without owners
 /// and times.
 fn write<W: Write>(folder: &Path, to: W) -> io::Result<(String, W)> {
-    let mut to = Hashed {
+    let mut tar = tar::Builder::new(Hashed {
         to,
         sum: Sha256::new(),
-    };
+    });
     let mut count = 0;
     for part in FOLDERS {
         for (name, path) in files(&folder.join(part), part)? {
-            let mut file = File::open(&path)?;
+            let file = File::open(&path)?;
             let about = file.metadata()?;
-            to.write_all(&header(&name, about.permissions().mode(), about.len())?)?;
-            let copied = io::copy(&mut file, &mut to)?;
-            if copied != about.len() {
+            let mut head = tar::Header::new_gnu();
+            head.set_size(about.len());
+            head.set_mode(match about.permissions().mode() & 0o111 {
+                0 => 0o644,
+                _ => 0o755,
+            });
+            // One byte more than it should have would be seen.
+            let mut text = file.take(about.len() + 1);
+            tar.append_data(&mut head, &name, &mut text)?;
+            if text.limit() != 1 {
                 return Err(io::Error::other(format!("{name} changed meanwhile")));
             }
-            let rest = usize::try_from(copied % BLOCK as u64).expect("less than a block");
-            to.write_all(&[0; BLOCK][..(BLOCK - rest) % BLOCK])?;
             count += 1;
         }
     }
     if count == 0 {
         return Err(io::Error::other("neither bin/ nor cni/ nor images/ there"));
     }
-    // Two empty blocks are the end.
-    to.write_all(&[0; 2 * BLOCK])?;
+    let mut to = tar.into_inner()?;
     to.flush()?;
     let sum = to.sum.finalize();
     let digest = sum.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -147,33 +152,6 @@ fn files(folder: &Path, part: &str) -> io::Result<Vec<(String, PathBuf)>> {
     }
     files.sort_unstable();
     Ok(files)
-}
-
-/// A file's head: POSIX.1-1988, "ustar" interchange format.
-fn header(name: &str, mode: u32, size: u64) -> io::Result<[u8; BLOCK]> {
-    if name.len() > 100 {
-        return Err(io::Error::other(format!("{name}: longer than 100 bytes")));
-    }
-    if size >= 1 << 33 {
-        return Err(io::Error::other(format!("{name}: 8 GiB or more")));
-    }
-    let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
-    let mut head = [0; BLOCK];
-    let mut put =
-        |at: usize, text: &str| head[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, name);
-    put(100, &format!("{mode:07o}"));
-    put(108, "0000000");
-    put(116, "0000000");
-    put(124, &format!("{size:011o}"));
-    put(136, "00000000000");
-    // The sum is taken with blanks in its own place.
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar\u{0}00");
-    let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
-    head[148..155].copy_from_slice(format!("{sum:06o}\u{0}").as_bytes());
-    Ok(head)
 }
 
 /// Takes the digest of what passes through.
@@ -210,15 +188,17 @@ mod tests {
         };
         put("bin/kubeadm", b"#!/bin/sh\n", 0o700);
         put("bin/empty", b"", 0o755);
-        put("images/pause.tar", &[7; BLOCK], 0o600);
-        put("images/etcd.tar", &[8; 3 * BLOCK + 1], 0o644);
+        put("images/pause.tar", &[7; 512], 0o600);
+        put("images/etcd.tar", &[8; 3 * 512 + 1], 0o644);
         put("MANIFEST", b"not asked for", 0o644);
         fs::create_dir(folder.path().join("bin/folder")).unwrap();
         folder
     }
 
     fn sha256sum(path: &Path) -> String {
-        let output = Command::new("sha256sum").arg(path).output().unwrap();
+        let sum = "gzip -dc <\"$0\" | sha256sum";
+        let output = Command::new("sh").args(["-c", sum]).arg(path).output();
+        let output = output.unwrap();
         String::from_utf8(output.stdout).unwrap()[..64].to_owned()
     }
 
@@ -232,7 +212,7 @@ mod tests {
 
         let out = TempDir::new().unwrap();
         let mut command = Command::new("tar");
-        command.arg("-xpf").arg(&tar).arg("-C").arg(out.path());
+        command.arg("-xpzf").arg(&tar).arg("-C").arg(out.path());
         assert!(command.status().unwrap().success());
         for (name, mode) in [
             ("bin/kubeadm", 0o755),

@@ -125,11 +125,10 @@ impl Executor {
         };
         let settle = self.lane_of(step).limit.settle;
         match fault.class {
-            FaultClass::Retryable if self.may_still_boot(step, outside.now) => {
-                let next = self.made_before(what).map_or(again, |_| Ask::Watch);
-                self.poll(step, next, fault, outside);
-            }
-            FaultClass::Retryable => self.retry(step, again, fault, outside),
+            FaultClass::Retryable => match self.booting_for(step, outside.now) {
+                Some(since) => self.visit_again(step, again, since, fault, outside),
+                None => self.retry(step, again, fault, outside),
+            },
             FaultClass::Unknown if creates => {
                 if let Some(fault) = self.count_failure(step, fault, outside) {
                     self.pause(step, Ask::Confirm(Doubt::Lost), settle, fault, outside);
@@ -157,12 +156,31 @@ impl Executor {
         }
     }
 
-    /// Whether a step is the first visit to a machine that was made a moment ago.
-    fn may_still_boot(&self, step: u32, now: Time) -> bool {
+    /// How long ago the first visit to a new machine began, while the machine may still be starting;
+    /// none for any other step.
+    fn booting_for(&self, step: u32, now: Time) -> Option<Span> {
         let what = self.what(step);
         let first = (what.verb, what.kind) == (Verb::Create, Kind::Host);
-        let begun = self.steps[step as usize].begun.unwrap_or(now);
-        first && now.since(begun) < self.limits.boot
+        let since = now.since(self.steps[step as usize].begun.unwrap_or(now));
+        (first && since < self.limits.boot).then_some(since)
+    }
+
+    /// Containers start in a second and clouds' machines in a minute: waits a part of what it took so
+    /// far, so that nobody waits much longer than needed. From full waits on, who made the machine is
+    /// asked in between whether it is still on.
+    fn visit_again(
+        &mut self,
+        step: u32,
+        ask: Ask,
+        since: Span,
+        fault: Fault,
+        outside: &mut Outside<'_>,
+    ) {
+        let most = self.limits.poll;
+        let span = Span(since.0 / 4).max(Span::from_secs(1)).min(most);
+        let watched = span == most && self.made_before(self.what(step)).is_some();
+        let next = if watched { Ask::Watch } else { ask };
+        self.pause(step, next, span, fault, outside);
     }
 
     /// A machine that is silent has been looked at by who made it. One that is off does not start any
