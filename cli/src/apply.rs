@@ -1,6 +1,7 @@
 //! `quorate apply` and `quorate destroy`: look, show the plan, ask, carry it out, say how it went.
 
 pub(crate) mod ask;
+mod files;
 mod progress;
 mod summary;
 
@@ -226,7 +227,8 @@ async fn settled(
             list.join("; ")
         )));
     }
-    let problems = preflight(world, engine, preview).await;
+    let mut problems = preflight(world, engine, preview).await;
+    problems.extend(files::problems(&wanted.manifest, &preview.plan).await);
     if !problems.is_empty() {
         live::complain(&problems);
         return Err(Exit::Failed);

@@ -155,6 +155,26 @@ fn what_can_be_known_before_is_said_before_anything_is_made() {
 }
 
 #[test]
+fn files_that_a_run_would_want_are_looked_at_before() {
+    let place = Place::new();
+    let kubernetes = "  kubernetes:\n    version: 1.35.2\n    packages: { directory: releases }\n  \
+                      storage: { engine: longhorn, replicas: 1, spread: node, manifest: lh.yaml }\n";
+    let machines = manifest(1, "cx23").replace("count:", "roles: [control-plane, worker], count:");
+    place.write(&(machines + kubernetes));
+    let refused = place.run(&["apply", "shop.yaml", "--yes"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    for wrong in [
+        "spec.kubernetes.packages.directory: releases has no bin/kubeadm, no bin/kubelet",
+        "spec.kubernetes.cni.manifest: Cilium has no manifest of its own",
+        "spec.storage.manifest: lh.yaml: No such file",
+    ] {
+        assert!(text(&refused).contains(wrong), "{}", text(&refused));
+    }
+    let status = place.run(&["status", "shop.yaml", "--json"]);
+    assert!(!text(&status).contains("\"runs"), "nothing was made");
+}
+
+#[test]
 fn a_run_that_is_killed_is_taken_up_and_destroy_leaves_nothing_and_no_secret_is_kept() {
     let place = Place::new();
     place.write(&manifest(2, "cx23"));

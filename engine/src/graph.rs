@@ -307,12 +307,12 @@ impl Build<'_> {
     }
 
     fn storage(&mut self) {
-        if let Some(storage) = self.topology.manifest.spec.storage {
-            let (engine, replicas, spread) = (storage.engine, storage.replicas, storage.spread);
+        if let Some(storage) = &self.topology.manifest.spec.storage {
             let spec = Spec::StoragePool {
-                engine,
-                replicas,
-                spread,
+                engine: storage.engine,
+                replicas: storage.replicas,
+                spread: storage.spread,
+                manifest: storage.manifest.clone(),
             };
             self.add(&self.topology.id("storage"), "", spec, &[]);
         }

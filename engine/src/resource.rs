@@ -294,6 +294,9 @@ pub enum Spec {
         replicas: u32,
         /// What keeps copies apart.
         spread: Domain,
+        /// The file with its release; none: the project's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        manifest: Option<String>,
     },
 }
 

@@ -8,17 +8,18 @@ mod cni;
 mod longhorn;
 pub mod placement;
 mod read;
+mod releases;
 mod rook;
 mod workloads;
 
+pub use releases::preflight;
 pub use workloads::{storage, workloads};
 
 use crate::Access;
 use crate::access::Addresses;
 use crate::api::{FINGERPRINT, STORAGE_MARK};
-use quorate_engine::manifest::{CniName, StorageEngine};
 use quorate_engine::resource::Spec;
-use quorate_engine::seam::{Call, Fault, FaultClass, Outcome, Reply};
+use quorate_engine::seam::{Call, Fault, Outcome, Reply};
 use quorate_hosts::Runner;
 use serde_json::{Value, json};
 
@@ -30,30 +31,11 @@ impl<R: Runner> Access<R> {
     /// `Invalid`: its manifest is not what it should be, or there is none. `Retryable`: it cannot
     /// be fetched. Others as the API's.
     pub(crate) async fn network(&self, addresses: &Addresses) -> Result<(), Fault> {
-        let Some(kubernetes) = &self.manifest.spec.kubernetes else {
-            return Ok(());
-        };
-        let settings = &kubernetes.cni;
-        if settings.name == CniName::Bridge {
+        let objects = releases::network(&self.manifest).await?;
+        if objects.is_empty() {
             return Ok(());
         }
-        let text = match (&settings.manifest, cni::release(settings.name)) {
-            (Some(path), _) => read::file(path).await?,
-            (None, Some(url)) => read::fetched(url, "spec.kubernetes.cni.manifest").await?,
-            (None, None) => {
-                let what = "Cilium has no manifest of its own: write one with `helm template` and \
-                            name it in spec.kubernetes.cni.manifest";
-                return Err(Fault::new(FaultClass::Invalid, what));
-            }
-        };
-        let objects = read::objects(&text)?;
-        let objects = match (settings.name, &settings.manifest) {
-            // Somebody's own is theirs, but for what only we know.
-            (CniName::Flannel, _) => cni::flannel(objects, &self.manifest),
-            (CniName::Calico, _) => cni::calico(objects, &self.manifest),
-            (CniName::Cilium | CniName::Bridge, _) => Ok(objects),
-        };
-        self.manifests(addresses, &objects?).await
+        self.manifests(addresses, &objects).await
     }
 
     /// Installs or changes the replicated storage; its mark comes last.
@@ -61,30 +43,7 @@ impl<R: Runner> Access<R> {
     /// # Errors
     /// As [`Self::network`].
     pub(crate) async fn storage(&self, call: &Call, spec: &Spec) -> Outcome {
-        let Spec::StoragePool {
-            engine,
-            replicas,
-            spread,
-        } = spec
-        else {
-            unreachable!("storage is described as one")
-        };
-        let mut objects = Vec::new();
-        match engine {
-            StorageEngine::Longhorn => {
-                let text = read::fetched(longhorn::RELEASE, "nothing else").await?;
-                let release = read::objects(&text)?;
-                objects.extend(longhorn::settings(release, *replicas, *spread)?);
-                objects.extend(longhorn::classes(&self.manifest, *replicas));
-            }
-            StorageEngine::RookCeph => {
-                for url in rook::RELEASE {
-                    let text = read::fetched(url, "nothing else").await?;
-                    objects.extend(read::objects(&text)?);
-                }
-                objects.extend(rook::cluster(&self.manifest, *replicas, *spread));
-            }
-        }
+        let mut objects = releases::storage(&self.manifest, spec).await?;
         objects.push(mark(spec.fingerprint()));
         self.heard(self.manifests(&call.addresses, &objects).await)?;
         Ok(Reply::Done)

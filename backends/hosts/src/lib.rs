@@ -20,6 +20,7 @@ mod view;
 
 pub use health::LinkHealth;
 pub use job::{Job, Output, Runner, Tunnel};
+pub use packages::lacking;
 pub use pins::{Pins, Remembered, fingerprint};
 pub use reach::{Key, Machines, Reach};
 pub use ssh::{Patience, Ssh};
@@ -383,8 +384,7 @@ fn digest(path: &Path) -> Result<String, Fault> {
         let what = format!("the mesh agent's binary {}: {error}", path.display());
         Fault::new(FaultClass::Invalid, what)
     })?;
-    let sum = Sha256::digest(bytes);
-    Ok(sum.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", Sha256::digest(bytes)))
 }
 
 fn not_here(call: &Call) -> Fault {

@@ -17,6 +17,16 @@ use tokio::sync::Mutex;
 /// What is taken of the directory.
 const FOLDERS: [&str; 3] = ["bin", "cni", "images"];
 
+/// Programs that no node does without, as `scripts/release.sh` has them.
+const PROGRAMS: [&str; 3] = ["bin/kubeadm", "bin/kubelet", "bin/kubectl"];
+
+/// What a directory of packages lacks for sure.
+#[must_use]
+pub fn lacking(folder: &Path) -> Vec<&'static str> {
+    let there = |program: &&str| folder.join(program).is_file();
+    PROGRAMS.into_iter().filter(|it| !there(it)).collect()
+}
+
 /// A directory of packages.
 pub(crate) struct Packages {
     folder: PathBuf,
@@ -128,9 +138,7 @@ fn write<W: Write>(folder: &Path, to: W) -> io::Result<(String, W)> {
     }
     let mut to = tar.into_inner()?;
     to.flush()?;
-    let sum = to.sum.finalize();
-    let digest = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((digest, to.to))
+    Ok((format!("{:x}", to.sum.finalize()), to.to))
 }
 
 /// Files of one folder with their names in the tar, sorted.

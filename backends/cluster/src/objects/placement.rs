@@ -100,7 +100,7 @@ fn spread_key(manifest: &Manifest, across: Domain) -> &'static str {
 
 /// The label of Kubernetes that says to the storage system what it is not named for.
 fn taken(manifest: &Manifest) -> Option<&'static str> {
-    let storage = manifest.spec.storage?;
+    let storage = manifest.spec.storage.as_ref()?;
     match (storage.engine, storage.spread) {
         (_, Domain::Node | Domain::Zone) => None,
         (StorageEngine::RookCeph, Domain::Region) => None,

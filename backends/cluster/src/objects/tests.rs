@@ -1,10 +1,10 @@
 use super::*;
 use crate::fake::{Etcd, FakeApi, Lab, access, call, credentials, manifest, plane};
 use quorate_engine::manifest::{
-    Domain, Manifest, Mtu, Preference, Spread, Storage, WhenUnsatisfiable, Workload,
+    Domain, Manifest, Mtu, Preference, Spread, Storage, StorageEngine, WhenUnsatisfiable, Workload,
 };
 use quorate_engine::resource::Workplace;
-use quorate_engine::seam::Verb;
+use quorate_engine::seam::{FaultClass, Verb};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
@@ -71,6 +71,7 @@ fn with_storage(engine: StorageEngine, spread: Domain) -> Manifest {
         engine,
         replicas: 2,
         spread,
+        manifest: None,
     });
     manifest
 }
@@ -162,6 +163,54 @@ fn longhorn_keeps_copies_apart_as_the_manifest_says() {
     assert_eq!(classes.iter().map(shape).collect::<Vec<_>>(), expected);
     let tags = longhorn::node_tags("far");
     assert_eq!(tags.1, r#"["provider-far"]"#, "what the classes select");
+}
+
+#[tokio::test]
+async fn releases_come_from_files_that_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(path.to_str().unwrap().to_owned())
+    };
+    let map = |name: &str| {
+        format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{}}\n")
+    };
+    let maps = map("longhorn-default-setting") + &map("longhorn-storageclass");
+    let pool = |engine, manifest| Spec::StoragePool {
+        engine,
+        replicas: 2,
+        spread: Domain::Provider,
+        manifest,
+    };
+    let of = async |pool: Spec| {
+        let manifest = with_storage(StorageEngine::Longhorn, Domain::Provider);
+        let objects = releases::storage(&manifest, &pool).await;
+        objects.map(|all| {
+            all.iter()
+                .map(|it| it["kind"].to_string())
+                .collect::<String>()
+        })
+    };
+    let longhorn = pool(StorageEngine::Longhorn, write("longhorn.yaml", &maps));
+    let expected = r#""ConfigMap""ConfigMap""StorageClass""StorageClass""#;
+    assert_eq!(of(longhorn).await.unwrap(), expected);
+    let rook = pool(
+        StorageEngine::RookCeph,
+        write("rook.yaml", &map("operator")),
+    );
+    let kinds = of(rook).await.unwrap();
+    assert!(kinds.starts_with(r#""ConfigMap""CephCluster""#), "{kinds}");
+
+    for (bad, why) in [
+        (write("flannel.yaml", FLANNEL), "no ConfigMap longhorn"),
+        (write("broken.yaml", "a: [1"), "line 1"),
+        (Some("no-such-file.yaml".to_owned()), "no-such-file.yaml"),
+    ] {
+        let fault = of(pool(StorageEngine::Longhorn, bad)).await.unwrap_err();
+        assert_eq!(fault.class, FaultClass::Invalid);
+        assert!(fault.detail.contains(why), "{fault}");
+    }
 }
 
 #[test]

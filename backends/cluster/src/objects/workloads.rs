@@ -39,7 +39,7 @@ fn part(manifest: &Manifest, workload: &Workload) -> Value {
 /// release of its project is not among them.
 #[must_use]
 pub fn storage(manifest: &Manifest) -> Vec<Value> {
-    let Some(storage) = manifest.spec.storage else {
+    let Some(storage) = &manifest.spec.storage else {
         return Vec::new();
     };
     match storage.engine {

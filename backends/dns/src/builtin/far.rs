@@ -146,8 +146,7 @@ impl fmt::Display for Far {
 
 /// SHA-256, in hexadecimal.
 fn digest(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 #[cfg(test)]

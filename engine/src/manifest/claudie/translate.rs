@@ -256,6 +256,7 @@ fn storage(target: &Target<'_>, path: &Path, report: &mut Report<'_>) -> Option<
         replicas: nodes.min(REPLICAS),
         // Longhorn's own rule: copies on different nodes; no more than that is promised.
         spread: Domain::Node,
+        manifest: None,
     })
 }
 

@@ -17,7 +17,11 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
     }
     let path = view.at("storage");
     let with_data = || view.spec.workloads.iter().filter(|w| w.data.is_some());
-    let copies = view.spec.storage.map_or(1, |storage| storage.replicas);
+    let copies = view
+        .spec
+        .storage
+        .as_ref()
+        .map_or(1, |storage| storage.replicas);
     if view.spec.storage.is_none()
         && let Some(workload) = with_data().next()
     {
@@ -42,13 +46,13 @@ pub(super) fn check(view: View<'_>, found: &mut Vec<Finding>) {
                 .fix("set replicas to 3, or at least 2"),
         );
     }
-    if let Some(storage) = view.spec.storage {
+    if let Some(storage) = &view.spec.storage {
         places(view, storage, found);
         distance(view, found);
     }
 }
 
-fn places(view: View<'_>, storage: Storage, found: &mut Vec<Finding>) {
+fn places(view: View<'_>, storage: &Storage, found: &mut Vec<Finding>) {
     let path = view.at("storage");
     super::pools::zero(
         &path.field("replicas"),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Replicated storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Storage {
     /// Which system.
@@ -17,6 +17,11 @@ pub struct Storage {
     /// Copies are kept apart by this domain.
     #[serde(default)]
     pub spread: Domain,
+    /// The file with the system's own manifest; by default that of a release which is known to work,
+    /// from its project. Rook's `crds.yaml`, `common.yaml` and `operator.yaml` go into one file.
+    /// Another path is another release: it is applied again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 fn default_replicas() -> u32 {

@@ -392,7 +392,7 @@ fn storage(manifest: &Manifest, moves: &mut Vec<Move>) {
         .workloads
         .iter()
         .any(|workload| workload.data.is_some());
-    let Some(storage) = manifest.spec.storage else {
+    let Some(storage) = &manifest.spec.storage else {
         if data {
             let value =
                 json!({"engine": StorageEngine::Longhorn, "replicas": 3, "spread": "provider"});

@@ -203,7 +203,7 @@ impl<'a> Parts<'a> {
     /// one.
     fn volume(&self, workload: &Workload) -> Option<Asked> {
         workload.data?;
-        let storage = self.design.manifest.spec.storage?;
+        let storage = self.design.manifest.spec.storage.as_ref()?;
         let nodes = self.design.nodes();
         let prefer = workload
             .prefer

@@ -131,7 +131,7 @@ fn same_zone(a: &Node, b: &Node) -> bool {
 /// Writes of every workload with data, by place of the pod.
 pub(super) fn of(design: &Design, data: &Data) -> Vec<WriteLatency> {
     let spec = &design.manifest.spec;
-    let Some(storage) = spec.storage else {
+    let Some(storage) = &spec.storage else {
         return Vec::new();
     };
     let ground = Ground::of(design, storage.spread, storage.replicas);

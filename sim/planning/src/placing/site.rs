@@ -140,7 +140,7 @@ impl Site {
         Arc::new(Self {
             cells: SCALES.map(|scale| cells(&nodes, scale)),
             asks,
-            storage: design.manifest.spec.storage,
+            storage: design.manifest.spec.storage.clone(),
             providers: providers.0.len(),
             nodes,
         })

@@ -169,7 +169,7 @@ impl Placement {
     }
 
     fn make(&self, bytes: u64, beside: usize, stored: &mut [u64]) -> Copies {
-        let Some(storage) = self.site.storage else {
+        let Some(storage) = &self.site.storage else {
             return Copies::Local(beside);
         };
         match storage.engine {
@@ -225,6 +225,7 @@ impl Placement {
         let ceph = self
             .site
             .storage
+            .as_ref()
             .filter(|storage| storage.engine == StorageEngine::RookCeph);
         for node in (0..self.site.nodes.len()).filter(|node| self.site.stores(*node)) {
             if let Some(storage) = ceph {
@@ -240,7 +241,11 @@ impl Placement {
     /// What is left of a volume before anything is rebuilt.
     #[must_use]
     pub fn state(&self, volume: &Volume) -> VolumeState {
-        let replicas = self.site.storage.map_or(1, |storage| storage.replicas);
+        let replicas = self
+            .site
+            .storage
+            .as_ref()
+            .map_or(1, |storage| storage.replicas);
         let (left, needed) = match &volume.copies {
             None => (0, 1),
             Some(Copies::Local(node)) => (u32::from(self.lost.leaves(*node)), 1),
@@ -267,7 +272,7 @@ impl Placement {
     /// has one to copy from, in order.
     #[must_use]
     pub fn rebuilds(&self) -> Vec<Rebuild> {
-        let Some(storage) = self.site.storage else {
+        let Some(storage) = &self.site.storage else {
             return Vec::new();
         };
         let mut stored = self.stored(&self.volumes);

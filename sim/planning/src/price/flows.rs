@@ -254,7 +254,7 @@ impl<'a> Scene<'a> {
 
     fn replication(&self, workload: &Workload, homes: &[Home<'_>], flows: &mut Flows) {
         let spec = &self.topology().manifest.spec;
-        let (Some(data), Some(storage)) = (workload.data, spec.storage) else {
+        let (Some(data), Some(storage)) = (workload.data, &spec.storage) else {
             return;
         };
         let Some(gb) = self.written(workload, data, flows) else {
@@ -341,7 +341,7 @@ impl<'a> Scene<'a> {
     pub(super) fn rebuild(&self, whole: &Scene<'_>) -> Flows {
         let mut flows = Flows::default();
         let spec = &self.topology().manifest.spec;
-        let Some(storage) = spec.storage else {
+        let Some(storage) = &spec.storage else {
             return flows;
         };
         let (left, before) = (self.domains(storage.spread), whole.domains(storage.spread));
