@@ -23,10 +23,12 @@ set_flag() {
 set_flag heartbeat-interval "$Q_HEARTBEAT" <$pod | set_flag election-timeout "$Q_ELECTION" \
     >"$tmp/etcd.yaml"
 if ! cmp -s "$tmp/etcd.yaml" $pod; then
+    own_server maint
     put_pod "$tmp/etcd.yaml" etcd
     await_restart 180
 fi
 await 60 answers || fail 1 "the API server here does not answer"
+own_again
 # Who joins or is upgraded from now on gets the same.
 for line in "heartbeat-interval $Q_HEARTBEAT" "election-timeout $Q_ELECTION"; do
     # A map in the words of old releases, a list in those of new ones.

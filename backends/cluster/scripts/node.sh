@@ -15,7 +15,8 @@ PATH=$bin:$PATH
 mkdir -p "$run"
 chmod 0700 "$run"
 tmp=$(mktemp -d "$run/work.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+aside=
+trap '[ "$aside" != maint ] || own_server ready; rm -rf "$tmp"' EXIT
 
 # The release that is asked for is here. kubeadm comes before everything else of a release.
 tools() {
@@ -175,10 +176,50 @@ fill() {
         -e "s/@KEY@/${1:-}/"
 }
 
-# An administrator's credentials that lead to the API server here.
-own_conf() {
-    sed 's|^\( *server: \).*|\1https://127.0.0.1:6443|' "$kube/admin.conf" >"$tmp/admin.conf"
+# conf_at URL: an administrator's credentials that lead there.
+conf_at() {
+    sed "s|^\( *server: \).*|\1$1|" "$kube/admin.conf" >"$tmp/admin.conf"
     echo "$tmp/admin.conf"
+}
+
+# The same, to the API server here.
+own_conf() {
+    conf_at https://127.0.0.1:6443
+}
+
+# order WORD...: to this machine's own proxy, by its socket.
+order() {
+    echo "$*" | timeout 5 socat -t 5 - "UNIX-CONNECT:$socket"
+}
+
+# own_server STATE: the API server here is there for this machine, too (`ready`), or for others only
+# (`maint`). Without its etcd it lets all wait who ask it: also the kubelet, which asks before it
+# starts that etcd, and kubeadm, which waits for the kubelet. Nothing to do where it is the only one.
+own_server() {
+    socket=$run-api-proxy.sock
+    own=
+    [ -S "$socket" ] && has socat || return 0
+    own=$(awk -v at="$(flag kube-apiserver advertise-address):6443" '
+        $1 == "server" { count++; if ($3 == at) name = $2 }
+        END { if (count > 1) print name }' "$etc/api-proxy.cfg")
+    [ -n "$own" ] || return 0
+    aside=$1
+    order "set server api/$own state $1" >/dev/null || return 0
+    # What is open there would wait on.
+    [ "$1" != maint ] || order "shutdown sessions server api/$own" >/dev/null || true
+}
+
+# The proxy leads to it: its status is the 18th field (HAProxy's management guide, 9.1).
+own_up() {
+    [ -z "$own" ] || order show stat |
+        awk -F , -v own="$own" '$1 == "api" && $2 == own && $18 ~ /^UP/ { up = 1 } END { exit !up }'
+}
+
+# Where the API server here answers again, this machine asks it again: a kubelet is never newer than
+# what it talks to.
+own_again() {
+    own_server ready
+    await 20 own_up || fail 1 "the proxy here does not lead to the API server beside it"
 }
 
 # What kubeadm keeps in the cluster becomes what Q_CONFIG says.

@@ -22,13 +22,18 @@ old() {
 before=$(kept_version)
 if [ "$before" != "$Q_VERSION" ]; then
     # The first one takes the cluster along.
-    adm upgrade apply -y "$Q_VERSION" ${Q_IGNORE:+--ignore-preflight-errors="$Q_IGNORE"} || because
+    own_server maint
+    adm upgrade apply -y "$Q_VERSION" --kubeconfig "$(conf_at "$Q_LOCAL")" \
+        ${Q_IGNORE:+--ignore-preflight-errors="$Q_IGNORE"} || because
 elif old >/dev/null || [ -e "$var/upgrading" ]; then
     : >"$var/upgrading"
-    adm upgrade node ${Q_IGNORE:+--ignore-preflight-errors="$Q_IGNORE"} || because
+    own_server maint
+    adm upgrade node --kubeconfig "$(conf_at "$Q_LOCAL")" \
+        ${Q_IGNORE:+--ignore-preflight-errors="$Q_IGNORE"} || because
 fi
 rm -f "$var/upgrading"
 await 120 answers || fail 1 "the API server here does not answer after the upgrade"
+own_again
 switch_kubelet
 through_proxy
 kube_proxy_through_proxy

@@ -99,9 +99,9 @@ fn the_first_takes_the_cluster_to_a_release_and_the_others_follow() {
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         room.run(plane(&room, &names)).unwrap();
         let expected = if first {
-            "kubeadm upgrade apply -y v1.29.1"
+            "kubeadm upgrade apply -y v1.29.1 --kubeconfig"
         } else {
-            "kubeadm upgrade node"
+            "kubeadm upgrade node --kubeconfig"
         };
         let calls = room.calls();
         assert_eq!(calls[0], expected);
@@ -120,6 +120,49 @@ fn the_first_takes_the_cluster_to_a_release_and_the_others_follow() {
         room.run(plane(&room, &names)).unwrap();
         assert_eq!(room.calls(), [""; 0]);
     }
+}
+
+/// The machine's proxy, with the API server here and another one.
+fn proxied(room: &Room) -> std::os::unix::net::UnixListener {
+    let config = "backend api\n    server qlab-cp-a-1 10.88.0.1:6443 id 1\n    \
+                  server qlab-cp-b-1 10.88.0.2:6443 id 2 backup\n";
+    room.put("etc/quorate/api-proxy.cfg", config);
+    let socket = room.path("run/quorate-api-proxy.sock");
+    std::os::unix::net::UnixListener::bind(socket).unwrap()
+}
+
+const ASIDE: [&str; 2] = [
+    "proxy: set server api/qlab-cp-a-1 state maint",
+    "proxy: shutdown sessions server api/qlab-cp-a-1",
+];
+const BACK: &str = "proxy: set server api/qlab-cp-a-1 state ready";
+
+#[test]
+fn a_machine_asks_other_api_servers_while_its_own_is_upgraded() {
+    let Some(mut room) = founded() else { return };
+    let _socket = proxied(&room);
+    room.manifest = manifest("1.29.1");
+    room.play("version", "v1.29.1");
+    let names = room.documents().names();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    room.play("fail", "error execution phase\n");
+    room.run(plane(&room, &names)).unwrap_err();
+    let upgrade = "kubeadm upgrade apply -y v1.29.1 --kubeconfig";
+    let calls = room.calls();
+    assert_eq!(
+        calls,
+        [ASIDE[0], ASIDE[1], upgrade, BACK],
+        "also if it fails"
+    );
+
+    room.play("fail", "");
+    room.run(plane(&room, &names)).unwrap();
+    let calls = room.calls();
+    assert_eq!(calls[..4], [ASIDE[0], ASIDE[1], upgrade, BACK]);
+    let kubelet = calls
+        .iter()
+        .position(|call| call.contains("restart kubelet"));
+    assert!(kubelet.is_none_or(|at| at > 3), "{calls:?}");
 }
 
 #[test]
