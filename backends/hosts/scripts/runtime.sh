@@ -74,20 +74,20 @@ has_images() {
 images() {
     for image in "$release"/images/*.tar; do
         [ -e "$image" ] || continue
-        image_names "$image" >"$var/names"
-        if ! has_images "$var/names"; then
+        image_names "$image" >"$var/import.names"
+        if ! has_images "$var/import.names"; then
             in_containerd import "$image" >"$var/import.log" 2>&1 || {
                 tail -n 5 "$var/import.log" >&2
                 fail 1 "containerd does not take ${image##*/}"
             }
         fi
         # Only what containerd shows under this name will be missed later.
-        if has_images "$var/names"; then
-            cat "$var/names" >>"$release/imported"
+        if has_images "$var/import.names"; then
+            cat "$var/import.names" >>"$release/imported"
         fi
         rm -f "$image"
     done
-    rm -f "$var/names" "$var/import.log"
+    rm -f "$var/import.names" "$var/import.log"
 }
 
 # Gets the release again if containerd has lost something of it.

@@ -1,7 +1,8 @@
 //! Packages of Kubernetes from a directory here, as the compressed tar that nodes get.
 //!
 //! One for all nodes, made once and only when one asks for it. The digest of the tar tells nodes
-//! whether they have it: of what is compressed, so that no other compressor makes it another. Knows neither what is in the files nor how they get onto a machine.
+//! whether they have it: of what is compressed, so that no other compressor makes it another. Knows
+//! neither what is in the files nor how they get onto a machine.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
