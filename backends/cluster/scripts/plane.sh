@@ -21,8 +21,8 @@ old() {
 }
 before=$(kept_version)
 if [ "$before" != "$Q_VERSION" ]; then
-    # The first one takes the cluster along.
     own_server maint
+    # The first one takes the cluster along.
     adm upgrade apply -y "$Q_VERSION" --kubeconfig "$(conf_at "$Q_LOCAL")" \
         ${Q_IGNORE:+--ignore-preflight-errors="$Q_IGNORE"} || because
 elif old >/dev/null || [ -e "$var/upgrading" ]; then
